@@ -29,8 +29,8 @@ def main() -> None:
     old = old_aiocache()
     if old is not None:
         print(
-            f"\nAn aiocache {old} is installed beside aiocache-core. It keeps working, but its classes cannot be used here;"
-            "\nto have 'from aiocache import Cache' give this release: pip install -U aiocache"
+            f"\nAn aiocache {old} is installed beside aiocache-core. It keeps working, but its classes cannot"
+            "\nbe used here; to have 'from aiocache import Cache' give this release: pip install -U aiocache"
         )
 
 

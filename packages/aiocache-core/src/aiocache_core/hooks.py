@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableSequence
 from typing import Any, Final, TypeVar, overload
+from weakref import WeakMethod
 
 import pluggy
 
@@ -234,7 +235,12 @@ class Plugins(MutableSequence[Any]):
 
     def __init__(self, plugins: Iterable[object], changed: Callable[[], None]) -> None:
         self._plugins = list(plugins)
-        self._changed = changed
+        self._changed = WeakMethod(changed)  # a cache without hooks is freed as soon as it is dropped
+
+    def _tell(self) -> None:
+        changed = self._changed()
+        if changed is not None:
+            changed()
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -245,11 +251,11 @@ class Plugins(MutableSequence[Any]):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._plugins[index] = value
-        self._changed()
+        self._tell()
 
     def __delitem__(self, index: int | slice) -> None:
         del self._plugins[index]
-        self._changed()
+        self._tell()
 
     def __len__(self) -> int:
         return len(self._plugins)
@@ -260,7 +266,7 @@ class Plugins(MutableSequence[Any]):
     def insert(self, index: int, value: Any) -> None:
         """Put a plugin before the one at ``index``."""
         self._plugins.insert(index, value)
-        self._changed()
+        self._tell()
 
     def __eq__(self, other: object) -> bool:
         return self._plugins == (other._plugins if isinstance(other, Plugins) else other)

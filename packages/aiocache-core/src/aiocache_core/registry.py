@@ -1,8 +1,8 @@
 """Find backends, serializers and plugins by name: the core's own, and those of installed distributions by entry points.
 
-A name is ``"redis"``, or ``"redis@aiocache-redis"`` where two distributions offer one name, or the dotted name of a class,
-``"package.module.Class"``. Only what is asked for is imported. The core's own names and dotted names need no look at what is
-installed, which costs some milliseconds; any other name needs one for each process.
+A name is ``"redis"``, or ``"redis@aiocache-redis"`` where two distributions offer one name, or the dotted name of a
+class, ``"package.module.Class"``. Only what is asked for is imported. The core's own names and dotted names need no look
+at what is installed, which costs some milliseconds; any other name needs one for each process.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Row(NamedTuple):
 def resolve(kind: Kind, spec: object) -> Any:
     """Return the class that a name stands for; a class is checked and returned.
 
-    Raises ``NotInstalled``, ``PluginConflict``, ``PluginLoadError``, or plainly ``InvalidCacheType`` (the base of these) for
-    anything that leads to no class of this kind.
+    Raises ``NotInstalled``, ``PluginConflict``, ``PluginLoadError``, or plainly ``InvalidCacheType`` (the base of these)
+    for anything that leads to no class of this kind.
     """
     if isinstance(spec, type):
         return _checked(kind, spec, f"the class {spec.__module__}.{spec.__qualname__}", error=InvalidCacheType)
@@ -112,7 +112,7 @@ def resolve_scheme(scheme: str) -> Any:
 
 
 def build(kind: Kind, spec: object) -> Any:
-    """Return an object from a name, or from a configuration ``{"class": name or class, **options}``; else ``spec`` itself."""
+    """Return an object from a name or a configuration ``{"class": name or class, **options}``; else ``spec`` itself."""
     if isinstance(spec, str):
         return resolve(kind, spec)()
     if isinstance(spec, Mapping):

@@ -59,7 +59,7 @@ def split(url: str) -> SplitResult:
         parts.port  # noqa: B018 - is checked when it is read
     except ValueError:
         parts = SplitResult("", "", "", "", "")
-    if not parts.scheme or parts.fragment or "@" in parts.path:
+    if not parts.scheme or parts.fragment or "@" in parts.path + parts.query:
         message = f"the URL {redact(url)!r} cannot be read; {_ENCODE}"
         raise ValueError(message)
     return parts
@@ -74,7 +74,7 @@ def redact(url: str) -> str:
         port = parts.port
     except ValueError:
         return hidden
-    if not parts.scheme or not separator or parts.fragment or "@" in parts.path or "@" in parts.query:
+    if not parts.scheme or not separator or parts.fragment or "@" in parts.path + parts.query:
         return hidden
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host

@@ -1,0 +1,1 @@
+"""Keep the module paths of the stores."""
