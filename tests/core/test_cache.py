@@ -71,10 +71,14 @@ class TestConstruction:
         assert type(Cache(DictBackend)) is type(Cache(DictBackend))
         assert type(Cache(DictBackend)).__name__ == "DictCache"
 
-    @pytest.mark.parametrize("given", [None, 3, object(), int, Cache, "no such cache"])
+    @pytest.mark.parametrize("given", [None, 3, object(), Cache, "no such cache"])
     def test_anything_else_is_refused_with_the_names(self, given: Any) -> None:
         with pytest.raises(InvalidCacheType, match="memory"):
             Cache(given)
+
+    def test_a_class_that_is_no_store_is_refused(self) -> None:
+        with pytest.raises(InvalidCacheType, match="int"):
+            Cache(int)
 
     def test_an_unknown_option_is_refused_with_the_known(self) -> None:
         with pytest.raises(TypeError, match="'colour'.*namespace.*max_entries"):

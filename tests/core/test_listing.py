@@ -94,6 +94,13 @@ def test_a_distribution_that_does_not_say_its_version_is_listed(installed: Insta
     assert row.problem is None
 
 
+def test_a_distribution_that_does_not_say_its_name_is_listed(installed: Installed) -> None:
+    installed.add("aiocache-mine", backends={"mine": "mine_h:Store"}, modules={"mine_h": backend()})
+    (metadata,) = Path(installed.paths[0]).glob("*.dist-info/METADATA")
+    metadata.write_text("Metadata-Version: 2.1\n")
+    assert Row("backends", "mine", "unknown", "unknown", 1, None) in registry.listing()
+
+
 def test_the_table_is_aligned() -> None:
     lines = table(
         [

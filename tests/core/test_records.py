@@ -90,7 +90,7 @@ def test_a_truncated_record_is_refused(record: Record, length: int) -> None:
 def test_a_record_of_another_version_or_kind_is_refused(place: int, byte: int) -> None:
     stored = bytearray(records.pack(Record(VALUE, b"x")))
     stored[place] = byte
-    with pytest.raises(ValueError, match="the stored record is of version .*; this release reads version 1"):
+    with pytest.raises(ValueError, match=r"the stored record is of version .*; this release reads version 1"):
         records.unpack(bytes(stored))
 
 

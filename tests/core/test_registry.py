@@ -37,7 +37,7 @@ def fails(kind: registry.Kind, spec: object) -> InvalidCacheType:
     return raised.value
 
 
-# -- the core's own names ------------------------------------------------------------------------------------------------
+# -- the core's own names --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,10 @@ def test_importing_it_and_built_in_or_dotted_names_import_no_metadata() -> None:
     program = (
         "import sys; before = set(sys.modules); from aiocache_core import registry; "
         "registry.resolve('serializers', 'json'); registry.resolve('backends', 'memory'); "
-        "registry.resolve('plugins', 'timing'); registry.resolve('serializers', 'aiocache_core.serializers.JsonSerializer'); "
-        "print(sorted(m for m in set(sys.modules) - before if m.startswith(('importlib.metadata', 'importlib_metadata'))))"
+        "registry.resolve('plugins', 'timing'); "
+        "registry.resolve('serializers', 'aiocache_core.serializers.JsonSerializer'); "
+        "print(sorted(m for m in set(sys.modules) - before "
+        "if m.startswith(('importlib.metadata', 'importlib_metadata'))))"
     )
     environment = {**os.environ, "PYTHONPATH": SOURCE}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
@@ -97,7 +99,7 @@ def test_a_built_in_name_is_reserved(installed: Installed) -> None:
     assert "aiocache-foreign" in message
 
 
-# -- names of other distributions --------------------------------------------------------------------------------------
+# -- names of other distributions ------------------------------------------------------------------------------------
 
 
 def test_an_entry_point_gives_its_class(installed: Installed) -> None:
@@ -143,6 +145,10 @@ def test_an_unknown_name_tells_the_nearest_and_what_is_installed(installed: Inst
 @pytest.mark.parametrize("name", ["Redis", "REDIS", "rediss"])
 def test_names_are_lower_case(installed: Installed, name: str) -> None:
     assert "did you mean 'redis'?" in str(fails("backends", name))
+
+
+def test_a_kind_of_which_everything_known_is_installed_tells_no_more(installed: Installed) -> None:
+    assert str(fails("plugins", "Timing")).endswith("did you mean 'timing'? Installed: hit_miss_ratio, timing.")
 
 
 @pytest.mark.parametrize("name", ["", " ", "@", "@x", "nothing like any"])
@@ -199,7 +205,7 @@ def test_one_that_cannot_be_imported_tells_cause_distribution_and_version(
     assert f"{cause.__name__}: {error.__cause__}" in str(error)
 
 
-# -- what a name may lead to ---------------------------------------------------------------------------------------------
+# -- what a name may lead to -----------------------------------------------------------------------------------------
 
 
 def test_a_contract_that_is_newer_says_to_upgrade_the_core(installed: Installed) -> None:
@@ -273,7 +279,7 @@ def test_a_url_is_no_name_and_is_not_shown(url: str) -> None:
     assert "s3cret" not in message
 
 
-# -- dotted names --------------------------------------------------------------------------------------------------------
+# -- dotted names ----------------------------------------------------------------------------------------------------
 
 
 def test_a_dotted_name_gives_its_class(installed: Installed) -> None:
@@ -328,7 +334,7 @@ def test_an_error_of_ours_from_a_dotted_name_is_passed_on(installed: Installed) 
     assert str(error) == "pip install aiocache[redis]"
 
 
-# -- an aiocache before 1.0 beside this core -----------------------------------------------------------------------------
+# -- an aiocache before 1.0 beside this core -------------------------------------------------------------------------
 
 OLD = """
 __version__ = "0.12.3"
@@ -375,7 +381,7 @@ def test_an_aiocache_without_a_version_is_not_old(installed: Installed) -> None:
     assert registry.old_aiocache() is None
 
 
-# -- schemes and configurations --------------------------------------------------------------------------------------------
+# -- schemes and configurations --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys"])

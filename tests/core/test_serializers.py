@@ -95,7 +95,7 @@ def memory(*spec: object) -> Pipeline:
     return Pipeline(make_steps(list(spec)), stores_objects=True)
 
 
-# -- the serializers by themselves ---------------------------------------------------------------------------------------
+# -- the serializers by themselves -----------------------------------------------------------------------------------
 
 
 def test_the_base_has_an_encoding_and_leaves_the_rest_to_subclasses() -> None:
@@ -172,7 +172,7 @@ def test_types_of_our_own_fit_the_protocols() -> None:
     assert len(network(*plain, *keyed).steps) == 6
 
 
-# -- what serializer= takes ------------------------------------------------------------------------------------------------
+# -- what serializer= takes ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_anything_else_is_told(spec: object, error: type[Exception], told: str) 
         make_steps(spec)
 
 
-# -- stores of text and bytes ----------------------------------------------------------------------------------------------
+# -- stores of text and bytes ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_memory_needs_no_protection() -> None:
     assert memory(StringSerializer(encoding=None)).loads(value, "k") == value
 
 
-# -- errors of reading -----------------------------------------------------------------------------------------------------
+# -- errors of reading -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def test_a_failing_loads_fn_is_named() -> None:
         assert "s3cret" not in str(raised.value)
 
 
-# -- stores that keep objects ------------------------------------------------------------------------------------------------
+# -- stores that keep objects ----------------------------------------------------------------------------------------
 
 
 def test_a_single_null_serializer_is_plain_where_objects_are_kept() -> None:
@@ -468,7 +468,7 @@ def test_integers_that_a_serializer_gives_are_read_as_integers() -> None:
         assert pipeline.loads(pipeline.dumps(value, "k"), "k") == value
 
 
-# -- serializers of others -------------------------------------------------------------------------------------------------
+# -- serializers of others -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [network, memory])

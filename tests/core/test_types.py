@@ -54,7 +54,7 @@ def test_a_positive_number_is_kept(ttl: float) -> None:
 
 @pytest.mark.parametrize("ttl", [-1, -0.001, -math.inf, math.nan, timedelta(seconds=-1)])
 def test_a_negative_ttl_and_nan_are_refused(ttl: Any) -> None:
-    with pytest.raises(ValueError, match="ttl must not be negative or NaN, got .*; use 0 or None for no expiry"):
+    with pytest.raises(ValueError, match=r"ttl must not be negative or NaN, got .*; use 0 or None for no expiry"):
         seconds(ttl)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from urllib.parse import quote, urlencode
 
 from aiocache_core import urls
 from aiocache_core.exceptions import InvalidCacheType
@@ -87,7 +87,7 @@ def test_a_url_begins_with_a_scheme(url: str) -> None:
 
 
 def test_a_url_is_text() -> None:
-    with pytest.raises(TypeError, match="must be text such as .* not bytes"):
+    with pytest.raises(TypeError, match=r"must be text such as .* not bytes"):
         urls.split(b"redis://h")  # type: ignore[arg-type]
 
 
@@ -134,7 +134,7 @@ def test_an_ambiguous_url_says_to_encode(url: str) -> None:
 
 
 def test_an_unknown_option_tells_the_known() -> None:
-    with pytest.raises(TypeError, match="unknown option, 'dbb'; these can be given: endpoint, port, db, .*timeout$"):
+    with pytest.raises(TypeError, match=r"unknown option, 'dbb'; these can be given: endpoint, port, db, .*timeout$"):
         read("redis://h?dbb=1")
     with pytest.raises(TypeError, match="unknown option, 'endpoint'; these can be given: none"):
         read("memory://h", {})

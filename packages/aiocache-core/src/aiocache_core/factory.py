@@ -31,11 +31,9 @@ def class_of(root: CacheType, named: object) -> Any:
 
     Raises ``InvalidCacheType`` for anything else.
     """
-    found = registry.resolve("backends", named) if isinstance(named, str) else named
-    if isinstance(found, type) and issubclass(found, Backend):
-        return _made(root, found)
-    if isinstance(found, type) and issubclass(found, root) and found is not root:
-        return found
+    if isinstance(named, str | type) and named is not root:
+        found = registry.resolve("backends", named)
+        return _made(root, found) if issubclass(found, Backend) else found
     usable = ", ".join(registry.names("backends"))
     message = f"{named!r} is no cache: use one of these names ({usable}), a subclass of Cache, or a subclass of Backend"
     raise InvalidCacheType(message)

@@ -1,8 +1,8 @@
 """Find backends, serializers and plugins by name: the core's own, and those of installed distributions by entry points.
 
 A name is ``"redis"``, or ``"redis@aiocache-redis"`` where two distributions offer one name, or the dotted name of a
-class, ``"package.module.Class"``. Only what is asked for is imported. The core's own names and dotted names need no look
-at what is installed, which costs some milliseconds; any other name needs one for each process.
+class, ``"package.module.Class"``. Only what is asked for is imported. The core's own names and dotted names need no
+look at what is installed, which costs some milliseconds; any other name needs one for each process.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Row(NamedTuple):
 def resolve(kind: Kind, spec: object) -> Any:
     """Return the class that a name stands for; a class is checked and returned.
 
-    Raises ``NotInstalled``, ``PluginConflict``, ``PluginLoadError``, or plainly ``InvalidCacheType`` (the base of these)
+    Raises ``NotInstalled``, ``PluginConflict``, ``PluginLoadError``, or plainly ``InvalidCacheType`` (their base)
     for anything that leads to no class of this kind.
     """
     if isinstance(spec, type):

@@ -1,4 +1,4 @@
-"""Turn values into what a store holds and back: the serializers of the core, and the pipeline that a cache runs them in."""
+"""Turn values into what a store holds and back: the core's serializers, and the pipeline that a cache runs them in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Serializer(Protocol):
 
     @property
     def encoding(self) -> str | None:
-        """What ``loads`` wants: None for bytes, else text that was decoded so. An object without it is taken for "utf-8"."""
+        """What ``loads`` wants: None for bytes, else text that was decoded so; "utf-8" for an object without it."""
 
     def dumps(self, value: Any, /) -> Any:
         """Return the ``str`` or ``bytes`` to store for a value."""
@@ -80,8 +80,8 @@ class BaseSerializer:
 class NullSerializer(BaseSerializer):
     """Leave values as they are.
 
-    In memory the very object is kept, so that changing it changes what the cache returns. Over a network it takes str, bytes
-    and int, and gives str (bytes with ``encoding=None``).
+    In memory the very object is kept, so that changing it changes what the cache returns. Over a network it takes str,
+    bytes and int, and gives str (bytes with ``encoding=None``).
     """
 
     def dumps(self, value: Any, /) -> Any:
@@ -145,7 +145,8 @@ class PickleSerializer(BaseSerializer):
 def make_steps(spec: object) -> list[Step]:
     """Return the serializers that ``serializer=`` stands for.
 
-    Each is an object, a class, a name, a dotted name, or a configuration ``{"class": …, **options}``; several come in a list.
+    Each is an object, a class, a name, a dotted name, or a configuration ``{"class": …, **options}``; several come in
+    a list. Raises ``TypeError`` for anything else, and the registry's errors for a name that leads nowhere.
     """
     if not isinstance(spec, list | tuple):
         return [_make_step(spec)]
@@ -177,7 +178,8 @@ def _make_step(spec: object) -> Step:
 class Pipeline:
     """Turn a cache's values into what its store holds and back.
 
-    ``dumps`` goes through the steps left to right, ``loads`` right to left; the steps from the second on get and give bytes.
+    ``dumps`` goes through the steps left to right, ``loads`` right to left; the steps from the second on get and give
+    bytes.
     """
 
     def __init__(self, steps: Sequence[Step], *, stores_objects: bool) -> None:
@@ -206,8 +208,8 @@ class Pipeline:
     def loads(self, stored: Stored, key: Key, loads_fn: Callable[[Any], Any] | None = None) -> Any:
         """Return the value of what is stored; ``loads_fn`` takes the place of the first step only.
 
-        Raises ``DecodeError`` if it cannot be decoded. The error hides its cause, whose text and attributes may hold the value;
-        a debugger finds it in ``__context__``.
+        Raises ``DecodeError`` if it cannot be decoded. The error hides its cause, whose text and attributes may hold
+        the value; a debugger finds it in ``__context__``.
         """
         if self.plain and loads_fn is None:
             return stored
@@ -273,7 +275,7 @@ def _to_bytes(stored: Any, step: Any, dumps_fn: Callable[[Any], Any] | None = No
 
 
 def _to_text(stored: Any, step: Any) -> Any:
-    """Return bytes as the first step wants them: decoded, unless its encoding is None; text is turned into bytes then."""
+    """Return what is stored as the first step wants it: text in its encoding, or bytes if that is None."""
     encoding = _encoding(step)
     if encoding is None:
         return stored.encode("utf-8", "surrogatepass") if isinstance(stored, str) else stored

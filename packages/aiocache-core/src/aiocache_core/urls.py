@@ -1,4 +1,4 @@
-"""Read a cache's options from a URL such as ``redis://user:password@host:6379/1?pool_max_size=10``, and hide its secrets.
+"""Read a cache's options from a URL such as ``redis://user:password@host:6379/1?pool_max_size=10``; hide its secrets.
 
 No error of this module tells any part of a URL that may hold a secret; a password whose special characters are not
 percent-encoded may stand in any part.
@@ -46,7 +46,10 @@ _BOOLEANS: Final = {
 
 
 def split(url: str) -> SplitResult:
-    """Return the parts of a URL, still percent-encoded. Raises ``InvalidCacheType`` without a scheme, ``ValueError`` if ambiguous."""
+    """Return the parts of a URL, still percent-encoded.
+
+    Raises ``InvalidCacheType`` for text without a scheme, ``ValueError`` for a URL that can be read in two ways.
+    """
     if not isinstance(url, str):
         message = f"a cache's URL must be text such as 'redis://host:6379/0', not {type(url).__name__}"
         raise TypeError(message)
@@ -87,10 +90,10 @@ def options(
 ) -> dict[str, Any]:
     """Return the options that a URL holds, as what ``known`` says of their types.
 
-    ``known`` is a mapping from names to types, or a class whose ``__init__`` tells them (the options of every cache are known
-    then too). Host, port, user and password become ``endpoint``, ``port``, ``username`` and ``password``, the path the option
-    that ``path`` names; they win over the query. Raises ``TypeError`` for an option that is not known and ``ValueError`` for
-    text that is not of its type.
+    ``known`` is a mapping from names to types, or a class whose ``__init__`` tells them (the options of every cache are
+    known then too). Host, port, user and password become ``endpoint``, ``port``, ``username`` and ``password``, the
+    path the option that ``path`` names; they win over the query. Raises ``TypeError`` for an option that is not known
+    and ``ValueError`` for text that is not of its type.
     """
     if not isinstance(known, Mapping):
         known = {**FRONT, **parameters(known)}
@@ -129,7 +132,7 @@ def cast_options(options: Mapping[str, str], parameters: Mapping[str, Any]) -> d
 
 
 def parameters(owner: Any) -> dict[str, Any]:
-    """Return the named parameters of a class's ``__init__`` (or of a function) with their types, ``str`` where none is told."""
+    """Return the parameters of a class's ``__init__``, or of a function, with their types, ``str`` if not told."""
     is_class = isinstance(owner, type)
     function = owner.__init__ if is_class else owner
     try:
@@ -142,7 +145,7 @@ def parameters(owner: Any) -> dict[str, Any]:
 
 
 def _members(kind: Any) -> list[Any]:
-    """Return those of a type's members that text can be turned into, the strictest first; beside str, None is not told."""
+    """Return the members of a type that text is turned into, strictest first; where text may stay text, never None."""
     union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     given = typing.get_args(kind) if union else (kind,)
     if Any in given:

@@ -1,0 +1,3 @@
+"""Hold the version, read by the build backend and by nothing else at run time."""
+
+__version__ = "1.0.0"

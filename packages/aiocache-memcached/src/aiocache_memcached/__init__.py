@@ -1,0 +1,1 @@
+"""The memcached backend of aiocache."""

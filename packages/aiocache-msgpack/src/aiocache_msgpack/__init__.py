@@ -1,0 +1,1 @@
+"""The msgpack serializer of aiocache."""
