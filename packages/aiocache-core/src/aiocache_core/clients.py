@@ -41,7 +41,7 @@ class Clients(Generic[T]):
         loop = asyncio.get_running_loop()
         self._forget_foreign()
         with self._lock:
-            client, generator = self._open.pop(loop, (None, None))
+            _, generator = self._open.pop(loop, (None, None))
             if self._last[0] is loop:
                 self._last = (None, None)
         if generator is not None:

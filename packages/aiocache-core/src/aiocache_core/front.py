@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, TypeVar
@@ -186,11 +186,11 @@ class Front(metaclass=CacheType):
         self._plain = self._pipeline.plain
         self._lookup = self._store.lookup if self._store.abilities.local else None
         for name in PARAMETERS:
-            self.__dict__.pop(name, None)
+            vars(self).pop(name, None)
         self._hooks = Hooks(self._plugins) if len(self._plugins) else None
         if self._hooks is not None:
             for name in PARAMETERS:
-                self.__dict__[name] = observed(self, name, getattr(self, name), self._hooks)
+                vars(self)[name] = observed(self, name, getattr(self, name), self._hooks)
 
     # -- keys ----------------------------------------------------------------------------------------------------------
 
@@ -215,13 +215,12 @@ class Front(metaclass=CacheType):
             return text(builder(key, namespace=self.namespace if namespace is None else namespace))
 
         self.own_keys = True
-        self.__dict__["_finish"] = finish
+        vars(self)["_finish"] = finish
 
     def _finish(self, key: object, namespace: str | None) -> Key:
         namespace = self.namespace if namespace is None else namespace_text(namespace)
-        if key.__class__ is not str:
-            key = text(key)
-        return (namespace, key) if namespace else key
+        name = key if type(key) is str else text(key)
+        return (namespace, name) if namespace else name
 
     # -- computed values (for get_or_set and the decorators) ---------------------------------------------------------------
 
@@ -250,7 +249,7 @@ class Front(metaclass=CacheType):
         except Exception as error:  # a hook's, or a serializer's: a broken cache never breaks a call
             self.failed("read", error)
             return MISS, True
-        self._trouble.pop("read", None)
+        self._works("read")
         return value, True
 
     def job(
@@ -294,7 +293,7 @@ class Front(metaclass=CacheType):
         except Exception as error:  # a broken cache never breaks a call
             self.failed("store", error)
         else:
-            self._trouble.pop("store", None)
+            self._works("store")
 
     async def _fill(
         self, right: Right, key: object, value: Any, ttl: float | None, namespace: str | None, timeout: Timeout
@@ -325,13 +324,17 @@ class Front(metaclass=CacheType):
         except Exception as error:  # a broken cache never breaks a call
             self.failed("store", error)
         else:
-            self._trouble.pop("store", None)
+            self._works("store")
 
     def failed(self, where: str, error: BaseException) -> None:
         """Log an error of the store that a caller does not see, once for each change of its kind."""
         if self._trouble.get(where) is not type(error):
             self._trouble[where] = type(error)
             logger.warning("%r: %s failed, going on without: %s: %s", self, where, type(error).__name__, error)
+
+    def _works(self, where: str) -> None:
+        if self._trouble and self._trouble.pop(where, None) is not None:
+            logger.warning("%r: %s works again", self, where)
 
     # -- how commands reach the store ----------------------------------------------------------------------------------------
 
@@ -394,7 +397,7 @@ class Front(metaclass=CacheType):
         background = [task for flights in self._joined for task in flights.background if task.get_loop() is loop]
         if background:
             await asyncio.wait(background, timeout=limit)
-        for scope in [scope for scope, owner in self._pending.items() if owner is loop and not scope.expired()]:
+        for scope in [scope for scope, owner in list(self._pending.items()) if owner is loop and not scope.expired()]:
             self._closing.add(scope)
             scope.reschedule(loop.time())
         self._loop = None
@@ -408,7 +411,7 @@ class Front(metaclass=CacheType):
         await self.close()
 
     @asynccontextmanager
-    async def get_connection(self) -> AsyncIterator[Self]:
+    async def get_connection(self) -> AsyncGenerator[Self]:
         """Give the cache itself: connections are the store's matter (kept from aiocache 0.12)."""
         yield self
 
