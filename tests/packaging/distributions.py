@@ -1,0 +1,69 @@
+"""What the repository says of its distributions, and how a test builds and installs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SIBLINGS = ["aiocache-memcached", "aiocache-msgpack", "aiocache-redis"]
+NAMES = ["aiocache", "aiocache-core", *SIBLINGS]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One folder of ``packages/``."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / "packages" / self.name
+
+    @property
+    def package(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "src" / self.package
+
+    @cached_property
+    def project(self) -> dict[str, Any]:
+        settings = tomllib.loads((self.folder / "pyproject.toml").read_text("utf-8"))
+        project: dict[str, Any] = settings["project"]
+        return project
+
+
+DISTRIBUTIONS = [Distribution(name) for name in NAMES]
+
+
+def run(*command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Run a command to its end and return what it printed; fail with all of that if it failed."""
+    environment = os.environ | {"PYTHONWARNINGS": "error"} if env is None else env
+    told = subprocess.run(
+        [os.fspath(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, f"{command}\n{told.stdout}\n{told.stderr}"
+    return told.stdout
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment less what would make coverage or an outer Python show up in a child."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COVERAGE_", "COV_", "PYTHON", "VIRTUAL_ENV"))
+    }
+
+
+def build(distribution: Distribution, target: Path) -> None:
+    """Build sdist and wheel into ``target`` with the build backend itself, so that no package index is needed."""
+    run(sys.executable, "-m", "hatchling", "build", "-d", target, cwd=distribution.folder, env=clean_environment())
