@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiocache import Cache, cached
-
 from benchmarks.harness import Row, Work
 
 
@@ -67,7 +66,12 @@ async def rows() -> list[Row]:
     await named.set("key", 1)
 
     floor = "a bare coroutine over a dict"
-    gets = [("hit", plain, "key", 4), ("miss", plain, "other", 4), ("with ttl", timed, "key", 4), ("with namespace", named, "key", 4)]
+    gets = [
+        ("hit", plain, "key", 4),
+        ("miss", plain, "other", 4),
+        ("with ttl", timed, "key", 4),
+        ("with namespace", named, "key", 4),
+    ]
     sets = [("plain", plain, 4), ("with ttl", Cache(ttl=3600), 5)]
     return [
         *[
@@ -97,7 +101,7 @@ async def rows() -> list[Row]:
 def decorated() -> list[Row]:
     """Return the rows of decorated functions that hit."""
 
-    async def bare(one: int = 0, two: str = "", three: float = 0.0) -> int:
+    async def bare(one: int = 0, two: str = "", three: float = 0.0) -> int:  # noqa: ARG001 - they are for the key
         return one
 
     kept = cached()(bare)

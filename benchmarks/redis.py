@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from aiocache import Cache
-
 from benchmarks.harness import Row
 from benchmarks.memory import repeat
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from aiocache_core import Cache, CacheHandler, JsonSerializer, MemoryCache, StringSerializer, TimingPlugin, cached, caches
+
+from aiocache_core import (
+    Cache,
+    CacheHandler,
+    JsonSerializer,
+    MemoryCache,
+    StringSerializer,
+    TimingPlugin,
+    cached,
+    caches,
+)
 
 
 def test_the_default_is_memory_with_strings() -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+
 from aiocache_core import Clients
 
 

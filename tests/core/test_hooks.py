@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from pluggy import PluginValidationError
+
 from aiocache_core import (
     MISS,
     BasePlugin,
@@ -17,8 +19,6 @@ from aiocache_core import (
     cached,
     hookimpl,
 )
-from pluggy import PluginValidationError
-
 from tests.core.stores import held_cache
 
 
@@ -128,7 +128,11 @@ async def test_errors_timeouts_and_cancellation_are_told() -> None:
         await pending
     with pytest.raises(TypeError):
         await cache.get(None)
-    assert [entry[2] for entry in recorder.log if entry[0] == "error"] == [CommandTimeout, asyncio.CancelledError, TypeError]
+    assert [entry[2] for entry in recorder.log if entry[0] == "error"] == [
+        CommandTimeout,
+        asyncio.CancelledError,
+        TypeError,
+    ]
 
 
 async def test_an_error_hook_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:

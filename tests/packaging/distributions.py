@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SIBLINGS = ["aiocache-memcached", "aiocache-msgpack", "aiocache-redis"]
@@ -45,17 +46,16 @@ class Distribution:
 DISTRIBUTIONS = [Distribution(name) for name in NAMES]
 
 
-def run(*command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Run a command to its end and return what it printed; fail with all of that if it failed."""
-    environment = os.environ | {"PYTHONWARNINGS": "error"} if env is None else env
-    told = subprocess.run(
-        [os.fspath(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 0, f"{command}\n{told.stdout}\n{told.stderr}"
+    __tracebackhide__ = True  # the environment is nobody's to read in a report
+    told = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
+    if told.returncode:
+        pytest.fail(f"{' '.join(map(str, command))}\n{told.stdout}\n{told.stderr}", pytrace=False)
     return told.stdout
 
 
-def clean_environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return this process's environment less what would make coverage or an outer Python show up in a child."""
     return {
         name: value
@@ -66,4 +66,4 @@ def clean_environment() -> dict[str, str]:
 
 def build(distribution: Distribution, target: Path) -> None:
     """Build sdist and wheel into ``target`` with the build backend itself, so that no package index is needed."""
-    run(sys.executable, "-m", "hatchling", "build", "-d", target, cwd=distribution.folder, env=clean_environment())
+    run(sys.executable, "-m", "hatchling", "build", "-d", target, cwd=distribution.folder)

@@ -61,7 +61,7 @@ def test_a_wheels_metadata_tells_licence_and_description(built: Path, distributi
     assert told["Version"] == "1.0.0"
     assert told["License-Expression"] == "BSD-3-Clause"
     assert told["Description-Content-Type"] == "text/markdown"
-    assert told.get_payload().strip() == (distribution.folder / "README.md").read_text("utf-8").strip()
+    assert str(told.get_payload()).strip() == (distribution.folder / "README.md").read_text("utf-8").strip()
 
 
 @each

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from tests.packaging.distributions import clean_environment, run
+from tests.packaging.distributions import run
 
 HEAVY = ("aiomcache", "importlib.metadata", "importlib_metadata", "msgpack", "redis")
 
 
 def modules(code: str) -> set[str]:
-    return set(run(sys.executable, "-c", code, env=clean_environment()).split())
+    return set(run(sys.executable, "-c", code).split())
 
 
 @pytest.mark.parametrize("module", ["aiocache", "aiocache_core"])

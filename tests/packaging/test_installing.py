@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.distributions import NAMES, ROOT, clean_environment, run
+from tests.packaging.distributions import NAMES, ROOT, run
 
 pytestmark = pytest.mark.index
 
@@ -67,26 +67,26 @@ for make, line in [
 """
 
 
-def fresh(folder: Path) -> Path:
-    """Make an environment without anything but pip, and return its interpreter."""
-    venv.create(folder, with_pip=True, clear=True)
+def fresh(folder: Path, *, pip: bool = False) -> Path:
+    """Make an environment with nothing in it but pip, if that is asked for, and return its interpreter."""
+    venv.create(folder, with_pip=pip)
     return folder / "bin" / "python"
 
 
 def with_pip(python: Path, *requirements: str) -> None:
-    run(python, "-m", "pip", "install", "-q", "--find-links", DIST, *requirements, env=clean_environment())
+    run(python, "-m", "pip", "install", "-q", "--find-links", DIST, *requirements)
 
 
 def with_uv(python: Path, *requirements: str) -> None:
-    run(UV, "pip", "install", "-q", "-p", python, "--find-links", DIST, *requirements, env=clean_environment())
+    run(UV, "pip", "install", "-q", "-p", python, "--find-links", DIST, *requirements)
 
 
 def execute(python: Path, code: str) -> str:
-    return run(python, "-I", "-W", "error", "-c", code, env=clean_environment())
+    return run(python, "-I", "-W", "error", "-c", code)
 
 
 def listing(python: Path) -> str:
-    return run(python, "-I", "-W", "error", "-m", "aiocache_core", env=clean_environment())
+    return run(python, "-I", "-W", "error", "-m", "aiocache_core")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -133,7 +133,7 @@ def test_what_is_not_installed_names_the_line_to_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize("install", [with_pip, with_uv])
 @pytest.mark.parametrize("requirement", ["aiocache", "aiocache[all]"])
 def test_an_upgrade_from_0_12_3_works(tmp_path: Path, install: Install, requirement: str) -> None:
-    python = fresh(tmp_path / "env")
+    python = fresh(tmp_path / "env", pip=install is with_pip)
     install(python, "aiocache==0.12.3")
     assert execute(python, "import aiocache; print(aiocache.__version__)").strip() == "0.12.3"
     install(python, "-U", requirement)
@@ -144,7 +144,7 @@ def test_an_upgrade_from_0_12_3_works(tmp_path: Path, install: Install, requirem
 
 @pytest.mark.parametrize("install", [with_pip, with_uv])
 def test_the_core_stands_beside_0_12_3_and_says_so(tmp_path: Path, install: Install) -> None:
-    python = fresh(tmp_path / "env")
+    python = fresh(tmp_path / "env", pip=install is with_pip)
     install(python, "aiocache==0.12.3")
     install(python, "aiocache-core")
     assert execute(python, "import aiocache; print(aiocache.__version__)").strip() == "0.12.3"

@@ -115,14 +115,19 @@ def _encode_object(value: Any, kind: type, depth: int) -> str:
 def _encode_named(value: Any, _: int) -> str:
     """Write a class or a function by its name, if that leads to it."""
     module, qualified = value.__module__, value.__qualname__
-    found: Any = sys.modules.get(module)
-    for name in qualified.split("."):
-        found = getattr(found, name, None)
-    if found is not value:
+    if not _leads_to(module, qualified, value):
         what = "the class" if isinstance(value, type) else "the function"
         message = f"depends on {what} {module}.{qualified}, a name that does not lead to it and may be another's"
         raise UnstableKeyError(message)
     return f"{quoted(module)}:{quoted(qualified)}"
+
+
+def _leads_to(module: str, qualified: str, value: object) -> bool:
+    """Return True if a module (one that is imported) holds a value under a name."""
+    found: object = sys.modules.get(module)
+    for name in qualified.split("."):
+        found = getattr(found, name, None)
+    return found is value
 
 
 def _encode_class(kind: type, depth: int) -> str:
@@ -197,7 +202,7 @@ def _known_base(kind: type) -> type | None:
         if each in _WRITERS:
             return each
         make = _WRITERS_BY_NAME.get(f"{each.__module__}.{each.__qualname__}")
-        if make is not None and getattr(sys.modules.get(each.__module__), each.__name__, None) is each:
+        if make is not None and _leads_to(each.__module__, each.__name__, each):
             _WRITERS[each] = make(each)
             return each
     return None

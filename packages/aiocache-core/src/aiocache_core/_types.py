@@ -70,4 +70,4 @@ def seconds(ttl: TTL, what: str = "ttl") -> float | None:
     if not ttl >= 0:
         message = f"{what} must not be negative or NaN, got {ttl!r}; use 0 or None for no expiry, delete() to remove"
         raise ValueError(message)
-    return None if ttl == 0 or ttl == math.inf else float(ttl)
+    return None if ttl in {0, math.inf} else float(ttl)

@@ -102,7 +102,8 @@ class Backend(ABC):
     flights: Flights
     """The computations that run on this object, by whoever shares it; see :mod:`aiocache_core.overtaking`."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Give each store its computations, so that a subclass's ``__init__`` need not."""
         self = super().__new__(cls)
         self.flights = Flights()
         return self
@@ -175,7 +176,7 @@ class Backend(ABC):
         """Return what is stored and an opaque version for ``cas``; a lease mark is MISS with a version, absence is (MISS, None)."""
         raise self._unsupported("gets", "compare_and_set")
 
-    async def cas(self, key: Key, version: Any, stored: Stored | Miss, ttl: float | None | Keep) -> bool:
+    async def cas(self, key: Key, version: Any, stored: Stored | Miss, ttl: float | Keep | None) -> bool:
         """Replace (or with MISS remove) what has this version, atomically; return False if it is another one or gone.
 
         Never creates an entry. KEEP leaves the expiry as it is.
@@ -230,4 +231,6 @@ class Backend(ABC):
 
     def _unsupported(self, command: str, ability: str | None = None) -> UnsupportedCommand:
         because = f" (its abilities say {ability}=False)" if ability else ""
-        return UnsupportedCommand(f"{type(self).__name__} cannot do {command}(){because}; choose another backend for it")
+        return UnsupportedCommand(
+            f"{type(self).__name__} cannot do {command}(){because}; choose another backend for it"
+        )

@@ -201,9 +201,7 @@ class Cache(Front):
         """Return True if the key has a value."""
         return await self.within(self._store.exists(self._finish(key, namespace)), timeout)
 
-    async def expire(
-        self, key: object, ttl: TTL, namespace: str | None = None, *, timeout: Timeout = UNSET
-    ) -> bool:
+    async def expire(self, key: object, ttl: TTL, namespace: str | None = None, *, timeout: Timeout = UNSET) -> bool:
         """Give an entry a new ttl (s), None or 0 for no expiry; return True if it was there."""
         finished_key = self._finish(key, namespace)
         return await self.within(self._store.expire(finished_key, seconds(ttl)), timeout)
@@ -247,7 +245,9 @@ class Cache(Front):
         """
         name = (self.namespace if namespace is None else namespace_text(namespace)) or None
         if name is not None and self.own_keys:
-            message = f"clear() of namespace {name!r} is not possible with an own key builder; delete the keys one by one"
+            message = (
+                f"clear() of namespace {name!r} is not possible with an own key builder; delete the keys one by one"
+            )
             raise UnsupportedCommand(message)
         await self.write(Namespace(name), self._store.clear(name), timeout)
         return True

@@ -1,9 +1,10 @@
 """Make the key of each call of a function: its name and its arguments, as text.
 
 A key reads ``shop.prices.get_price(1,'EUR',lang='de')``: module and qualified name, the positional parameters in their
-order, then all others by name, defaults included, so that all spellings of a call have one key. How an argument is written
-is told in :mod:`aiocache_core._encoding`. Where a key would be longer than ``max_length``, the BLAKE2b digest (RFC 7693) of
-the arguments stands in their place, ``shop.prices.get_price(#8c7a...)``; nothing else is written with a leading "#".
+order, then all others by name, defaults included, so that all spellings of a call have one key. How an argument is
+written is told in :mod:`aiocache_core._encoding`. Where a key would be longer than ``max_length``, the BLAKE2b digest
+(RFC 7693) of the arguments stands in their place, ``shop.prices.get_price(#8c7a...)``; nothing else is written with a
+leading "#".
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ class InstanceTokens:
     def __init__(self) -> None:
         self._tokens: dict[int, tuple[weakref.ref[Any], Token]] = {}
 
-    def find(self, instance: object) -> Token | None:
-        """Return the token of an object, or None if it was given none."""
+    def stand_in(self, instance: object) -> object:
+        """Return the token of an object, or the object itself if it was given none."""
         entry = self._tokens.get(id(instance))
-        return entry[1] if entry is not None and entry[0]() is instance else None
+        return entry[1] if entry is not None and entry[0]() is instance else instance
 
     def give(self, instance: object) -> Token:
         """Return the token of an object, a new one if it has none.
@@ -85,9 +86,9 @@ class CallKeys:
 
     - ``name``: what the keys begin with; module and qualified name if not given. No two functions may share one.
     - ``noself``: leave the first argument out.
-    - ``method``: the first argument is an instance or a class. Where it has no stable encoding and ``instance_scope`` is
-      True (the entries are in this process's memory), a token of that very object stands for it: no other object has it,
-      and it keeps none alive.
+    - ``method``: the first argument is an instance or a class. Where it has no stable encoding and ``instance_scope``
+      is True (the entries are in this process's memory), a token of that very object stands for it: no other object
+      has it, and it keeps none alive.
     - ``max_length``: how many characters a key may have before its arguments are digested.
     """
 
@@ -106,8 +107,14 @@ class CallKeys:
         """What the keys of this function, and of no other, begin with."""
         self._called: str = getattr(function, "__qualname__", self.name)
         self._noself = noself
-        self._stands_in = noself or method
+        self._method = method and not noself
         self._instance_scope = instance_scope
+        self._stand_in: Callable[[object], object] | None = None
+        """Gives what is put in the first argument's place before its key is looked up."""
+        if noself:
+            self._stand_in = _nothing
+        elif method and instance_scope:
+            self._stand_in = TOKENS.stand_in
         self._max_length = max_length
         self._signature = inspect.signature(function)
         self._read_parameters()
@@ -134,14 +141,17 @@ class CallKeys:
             usable = self._nameless <= given <= len(by_position) and not self._star and not self._double_star
             self._takers.append(_taker(by_position[given:] + by_name) if usable else None)
 
-    def key(self, args: Arguments, kwargs: Options) -> str:  # noqa: C901 - a call of a helper would cost each hit more
+    def key(self, args: Arguments, kwargs: Options) -> str:  # noqa: C901, PLR0912 - each helper would cost a call
         """Return the key of a call.
 
         Raises ``TypeError`` for arguments that do not fit the signature, and ``UnstableKeyError``, naming the function,
         the argument and the ways out, for one that has no stable encoding.
         """
-        if self._stands_in:
-            args, kwargs = self._put_stand_in(args, kwargs)
+        if self._stand_in is not None:
+            if not args:
+                args, kwargs = self._first_by_position(kwargs)
+            if args:
+                args = (self._stand_in(args[0]), *args[1:])
         values, memo = args, self._by_position
         if kwargs:  # if they name just what was not given by position, take them into its order
             given = len(args)
@@ -154,8 +164,10 @@ class CallKeys:
                 return self._make(args, kwargs)
         count = len(values)
         try:  # Equal values need not be the same (1, 1.0, True): their types are looked up with them.
-            if count == 1:
-                call: Any = type(values[0]), values
+            if count == 0:
+                call: Any = values
+            elif count == 1:
+                call = type(values[0]), values
             elif count == 2:
                 first, second = values
                 call = type(first), type(second), values
@@ -176,22 +188,33 @@ class CallKeys:
             memo[call] = key
         return key
 
-    # -- the first argument of a method --------------------------------------------------------------------------------
+    # -- from arguments to text ----------------------------------------------------------------------------------------
 
-    def _put_stand_in(self, args: Arguments, kwargs: Options) -> tuple[Arguments, Options]:
-        """Replace the first argument by what stands for it in the key."""
-        if not args:  # Shop.price(self=shop), or missing
-            if self._nameless or not self._positional or self._positional[0][0] not in kwargs:
-                return args, kwargs
-            kwargs = dict(kwargs)
-            args = (kwargs.pop(self._positional[0][0]),)
+    def _make(self, args: Arguments, kwargs: Options) -> str:
+        """Bind a call's arguments and write its key."""
+        positional, named = self._bind(args, kwargs)
         if self._noself:
-            return (None, *args[1:]), kwargs
-        token = TOKENS.find(args[0]) if self._instance_scope else None
-        return (args if token is None else (token, *args[1:])), kwargs
+            del positional[:1]
+        parts = [self._write(name, value) for name, value in positional[self._method :]]
+        if self._method:
+            parts[:0] = [self._write_first(name, value) for name, value in positional[:1]]
+        parts += [f"{quoted(name)}={self._write(name, value)}" for name, value in named]
+        text = ",".join(parts)
+        if len(self.prefix) + len(text) >= self._max_length:
+            from hashlib import blake2b  # few keys need it, and OpenSSL comes with it
 
-    def _encode_first(self, value: object, name: str) -> str:
-        """Write the first argument of a method; if it has no encoding and may have a token, give it one."""
+            text = f"#{blake2b(text.encode('ascii'), digest_size=32).hexdigest()}"
+        return f"{self.prefix}{text})"
+
+    def _write(self, name: str, value: object) -> str:
+        """Write one argument. Raises ``UnstableKeyError`` with all that the caller should know."""
+        try:
+            return encode(value)
+        except UnstableKeyError as error:
+            raise self._unstable(name, error) from None
+
+    def _write_first(self, name: str, value: object) -> str:
+        """Write the instance or class of a method; if it has no encoding and may have a token, give it one."""
         if isinstance(value, Token):
             return value.text
         try:
@@ -206,43 +229,51 @@ class CallKeys:
             message = f"{reason}, and cannot be weakly referred to (add '__weakref__' to its __slots__)"
             raise self._unstable(name, message) from None
 
-    # -- from arguments to text ----------------------------------------------------------------------------------------
+    def _unstable(self, name: str, reason: object) -> UnstableKeyError:
+        message = (
+            f"no key can be made of this call of {self.name}: its argument {name!r} {reason}; give the decorator key= "
+            f"or key_builder=, or noself=True to leave the first argument out, or the class a method __cache_key__(self)"
+        )
+        return UnstableKeyError(message)
 
-    def _make(self, args: Arguments, kwargs: Options) -> str:
-        """Bind a call's arguments and write its key."""
-        positional, named = self._bind(args, kwargs)
-        parts = [self._encode(value, name) for name, value in positional[self._stands_in :]]
-        parts += [f"{quoted(name)}={self._encode(value, name)}" for name, value in named]
-        if self._stands_in and not self._noself and positional:
-            name, value = positional[0]
-            parts.insert(0, self._encode_first(value, name))
-        text = ",".join(parts)
-        if len(self.prefix) + len(text) >= self._max_length:
-            from hashlib import blake2b  # few keys need it, and OpenSSL comes with it
+    # -- from a call to its arguments ----------------------------------------------------------------------------------
 
-            text = f"#{blake2b(text.encode('ascii'), digest_size=32).hexdigest()}"
-        return f"{self.prefix}{text})"
+    def _first_by_position(self, kwargs: Options) -> tuple[Arguments, Options]:
+        """Return a call's arguments with the first one by position, even if it was named (``self=shop``)."""
+        if self._positional and not self._nameless and self._positional[0][0] in kwargs:
+            kwargs = dict(kwargs)
+            return (kwargs.pop(self._positional[0][0]),), kwargs
+        return (), kwargs
 
     def _bind(self, args: Arguments, kwargs: Options) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
         """Return name and value of all positional arguments, and of all others.
 
         As ``inspect.Signature.bind`` with ``apply_defaults``, at a fraction of their cost.
         """
+        names = self._positional
         rest = dict(kwargs)
-        positional = [(name, value) for (name, _), value in zip(self._positional, args, strict=False)]
-        for index, (name, default) in enumerate(self._positional[len(positional) :], len(positional)):
-            positional.append((name, default if index < self._nameless else rest.pop(name, default)))
-        named = [(name, rest.pop(name, default)) for name, default in self._named]
-        extra = args[len(self._positional) :]
-        if (
-            (extra and not self._star)
-            or (rest and not self._double_star)
-            or any(name in rest for name, _ in self._positional[self._nameless :])
-            or any(value is _MISSING for _, value in itertools.chain(positional, named))
-        ):
-            raise self._misfit(args, kwargs)
-        positional += [("*args", value) for value in extra]
-        return positional, named + sorted(rest.items())
+        positional = [(name, value) for (name, _), value in zip(names, args, strict=False)]
+        for index in range(len(positional), len(names)):
+            name, default = names[index]
+            value = default if index < self._nameless else rest.pop(name, default)
+            if value is _MISSING:
+                raise self._misfit(args, kwargs)
+            positional.append((name, value))
+        named = []
+        for name, default in self._named:
+            value = rest.pop(name, default)
+            if value is _MISSING:
+                raise self._misfit(args, kwargs)
+            named.append((name, value))
+        if rest:
+            if not self._double_star or any(name in rest for name, _ in names[self._nameless :]):
+                raise self._misfit(args, kwargs)
+            named += sorted(rest.items())
+        if len(args) > len(names):
+            if not self._star:
+                raise self._misfit(args, kwargs)
+            positional += [("*args", value) for value in args[len(names) :]]
+        return positional, named
 
     def _misfit(self, args: Arguments, kwargs: Options) -> TypeError:
         """Return the error of a call whose arguments do not fit."""
@@ -252,18 +283,9 @@ class CallKeys:
             return TypeError(f"{self._called}() {error}")
         return TypeError(f"{self._called}() does not take these arguments")
 
-    def _encode(self, value: object, name: str) -> str:
-        try:
-            return encode(value)
-        except UnstableKeyError as error:
-            raise self._unstable(name, error) from None
 
-    def _unstable(self, name: str, reason: object) -> UnstableKeyError:
-        message = (
-            f"no key can be made of this call of {self.name}: its argument {name!r} {reason}; give the decorator key= "
-            f"or key_builder=, or noself=True to leave the first argument out, or the class a method __cache_key__(self)"
-        )
-        return UnstableKeyError(message)
+def _nothing(_: object) -> None:
+    """Stand for an argument that is left out."""
 
 
 def _taker(names: list[str]) -> Callable[[Options], Arguments] | None:
@@ -282,5 +304,8 @@ def _is_atom(value: object) -> bool:
 
 def _lasts(value: object) -> bool:
     """Return True if a default can never be encoded differently."""
-    kind = type(value)
-    return kind in _ATOMS or kind is float or isinstance(value, Enum) or (kind is tuple and all(map(_lasts, value)))  # type: ignore[arg-type]  # of a tuple
+    if isinstance(value, Enum):
+        return True
+    if type(value) is tuple:
+        return all(map(_lasts, value))
+    return type(value) in _ATOMS or type(value) is float

@@ -11,6 +11,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -57,10 +58,8 @@ class Clients(Generic[T]):
                     del self._open[closed]
                 client = self._opener()
                 generator = self._life(client)
-                try:
+                with suppress(StopIteration):
                     generator.__anext__().send(None)  # runs up to the yield, which ties it to this loop
-                except StopIteration:
-                    pass
                 self._open[loop] = (client, generator)
             self._last = (loop, client)
         return client

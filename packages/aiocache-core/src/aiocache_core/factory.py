@@ -42,4 +42,6 @@ def class_of(root: CacheType, named: object) -> Any:
 @lru_cache(maxsize=128)
 def _made(root: CacheType, backend: type[Backend]) -> CacheType:
     name = backend.__name__.removesuffix("Backend") + "Cache"
-    return CacheType(name, (root,), {"backend_class": backend, "__module__": backend.__module__, "__doc__": backend.__doc__})
+    return CacheType(
+        name, (root,), {"backend_class": backend, "__module__": backend.__module__, "__doc__": backend.__doc__}
+    )

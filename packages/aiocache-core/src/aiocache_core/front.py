@@ -114,11 +114,14 @@ class Front(metaclass=CacheType):
             raise TypeError(message)
         known = cls.options()
         unknown = sorted(set(options) - set(known))
-        if unknown:
+        if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
             usable = ", ".join([*FrontOptions.__annotations__, *known])
             message = f"{cls.__name__} got an unexpected option {unknown[0]!r}; it takes: {usable}"
             raise TypeError(message)
-        return sharing.backend(backend_class, options)
+        defaults = {
+            name: parameter.default for name, parameter in known.items() if parameter.default is not parameter.empty
+        }
+        return sharing.backend(cls.backend_class, {**defaults, **options})
 
     # -- what can be assigned ----------------------------------------------------------------------------------------
 
@@ -246,7 +249,7 @@ class Front(metaclass=CacheType):
         except BackendError as error:
             self.failed("read", error)
             return MISS, False
-        except Exception as error:  # a hook's, or a serializer's: a broken cache never breaks a call
+        except Exception as error:  # noqa: BLE001 - a hook's, or a serializer's: a broken cache never breaks a call
             self.failed("read", error)
             return MISS, True
         self._works("read")
@@ -290,7 +293,7 @@ class Front(metaclass=CacheType):
             store = observed(self, "set", store, self._hooks)
         try:
             await store(key, value, ttl=ttl, namespace=namespace, timeout=timeout)
-        except Exception as error:  # a broken cache never breaks a call
+        except Exception as error:  # noqa: BLE001 - a broken cache never breaks a call
             self.failed("store", error)
         else:
             self._works("store")
@@ -321,7 +324,7 @@ class Front(metaclass=CacheType):
         told = store if self._hooks is None else observed(self, "multi_set", store, self._hooks)
         try:
             await told(pairs, ttl=ttl, namespace=namespace)
-        except Exception as error:  # a broken cache never breaks a call
+        except Exception as error:  # noqa: BLE001 - a broken cache never breaks a call
             self.failed("store", error)
         else:
             self._works("store")
@@ -433,7 +436,6 @@ class Front(metaclass=CacheType):
         return self.__reduce__()
 
 
-
 async def _after(stores: list[Future[None]], operation: Coroutine[Any, Any, T]) -> T:
     try:
         await finished(stores)
@@ -454,4 +456,3 @@ def namespace_text(namespace: object) -> str | None:
 def _number(option: Any) -> Any:
     """Return a number that was given as a string, as in a URL or a configuration of aiocache 0.12."""
     return float(option) if isinstance(option, str) else option
-

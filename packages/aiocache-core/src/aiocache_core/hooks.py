@@ -164,7 +164,9 @@ class Hooks:
                 message = f"{told} must be a coroutine function: write 'async def {caller.name}(self, command)'"
                 raise TypeError(message)
             if implementation.hookwrapper or implementation.wrapper:
-                message = f"{told} is marked as a wrapper; hooks observe: use pre_command, post_command and command_error"
+                message = (
+                    f"{told} is marked as a wrapper; hooks observe: use pre_command, post_command and command_error"
+                )
                 raise TypeError(message)
             found[id(implementation.plugin)] = function if implementation.argnames else _without_argument(function)
         return tuple(found.get(id(plugin)) for plugin in plugins)
@@ -189,12 +191,7 @@ def observed(cache: Any, name: str, command: Callable[..., Awaitable[T]], hooks:
                     await hook(told)
                 begun += 1
             started = time.perf_counter()
-            if not reads:
-                result: Any = await command(*args, **kwargs)
-            elif len(args) == 1 and not kwargs:
-                result = await command(args[0], default=MISS)
-            else:
-                result = await command(**{**told.arguments, "default": MISS})
+            result: Any = await (_read(command, told) if reads else command(*args, **kwargs))
         except BaseException as error:
             told.took = time.perf_counter() - started
             told.error = error
@@ -203,15 +200,22 @@ def observed(cache: Any, name: str, command: Callable[..., Awaitable[T]], hooks:
         told.took = time.perf_counter() - started
         if count is not None:
             told.hits = count(result)
-        if reads:
-            result = _with_default(result, told.arguments.get("default"), many=name == "multi_get")
-        told.result = result
+        told.result = (
+            _with_default(result, told.arguments.get("default"), many=name == "multi_get") if reads else result
+        )
         for hook in hooks.post:
             if hook is not None:
                 await hook(told)
-        return result
+        return told.result
 
     return run
+
+
+def _read(command: Callable[..., Awaitable[T]], told: Command) -> Awaitable[T]:
+    """Call a reading command so that its misses can be told from stored values."""
+    if len(told.args) == 1 and not told.kwargs:
+        return command(told.args[0], default=MISS)
+    return command(**{**told.arguments, "default": MISS})
 
 
 def _with_default(result: Any, default: Any, *, many: bool) -> Any:

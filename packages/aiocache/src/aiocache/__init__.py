@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aiocache.__about__ import __version__
+from aiocache._siblings import installed, lazily
 from aiocache_core import (
     MISS,
     BackendError,
@@ -33,9 +35,6 @@ from aiocache_core import (
     multi_cached,
 )
 from aiocache_core import MemoryCache as SimpleMemoryCache
-
-from aiocache._siblings import installed, lazily
-from aiocache.__about__ import __version__
 
 if TYPE_CHECKING:
     from aiocache_memcached import MemcachedCache as MemcachedCache

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiocache_core import BaseSerializer, JsonSerializer, NullSerializer, PickleSerializer, StringSerializer
-
 from aiocache._siblings import installed, lazily
+from aiocache_core import BaseSerializer, JsonSerializer, NullSerializer, PickleSerializer, StringSerializer
 
 if TYPE_CHECKING:
     from aiocache_msgpack import MsgPackSerializer as MsgPackSerializer

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from aiocache_memcached import MemcachedBackend as MemcachedBackend
     from aiocache_memcached import MemcachedCache as MemcachedCache
 
-_SIBLINGS = {"MemcachedBackend": ("aiocache_memcached", "memcached"), "MemcachedCache": ("aiocache_memcached", "memcached")}
+_SIBLINGS = {
+    "MemcachedBackend": ("aiocache_memcached", "memcached"),
+    "MemcachedCache": ("aiocache_memcached", "memcached"),
+}
 
 __all__ = installed(_SIBLINGS)
 

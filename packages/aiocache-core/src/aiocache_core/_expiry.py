@@ -1,0 +1,182 @@
+"""Find expired entries without looking at all of them, and free them in small slices by one timer of a running loop.
+
+The keys of entries with a deadline stand in buckets by the time at which they are looked at again: those that expire
+soon in buckets of an eighth of a second, later ones in coarser buckets, from which they move to finer ones
+(hierarchical timing wheels: Varghese and Lauck, *Hashed and Hierarchical Timing Wheels*, SOSP 1987, scheme 7). So there
+are few buckets, however many deadlines; and a key stands in one bucket only, so that a key set again and again leaves
+nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from aiocache_core._cells import Cell, Waiters, replace
+from aiocache_core._types import MISS, Key
+
+TICK: Final = 0.125
+"""The width (s) of the finest buckets: an expired entry is freed at most about this late."""
+SPAN: Final = 64
+"""The number of buckets of one width, before those of the next, as many times wider, are used."""
+SLICE: Final = 1000
+"""The entries that are looked at without a pause."""
+LONGEST_PAUSE: Final = 1.0
+"""The seconds after which the timer looks at the clock again, which may be a test's."""
+
+Bucket = dict[Key, None]
+
+
+class Wheel:
+    """Hold the keys of entries with a deadline. Every call is made under the store's lock."""
+
+    def __init__(self, clock: Callable[[], float], waiters: Waiters) -> None:
+        self.buckets: dict[float, Bucket] = {}
+        """The buckets by the time (s) at which they are due."""
+        self._order: list[float] = []
+        self._clock = clock
+        self._waiters = waiters
+        self._draining = False
+
+    def file(self, key: Key, cell: Cell, now: float) -> None:
+        """Enter a key for its cell's deadline, and take it out of the bucket that the cell knows if that is another."""
+        deadline = cell.deadline
+        if deadline is None:
+            self.forget(key, cell)
+            return
+        width = TICK
+        left = deadline - now
+        if left < SPAN * TICK:
+            self._enter(key, cell, (deadline // TICK + 1) * TICK)
+        else:
+            while left >= SPAN * width:
+                width *= SPAN
+            self._enter(key, cell, deadline // width * width)
+
+    def forget(self, key: Key, cell: Cell) -> None:
+        """Take a key out of its cell's bucket."""
+        if cell.bucket is not None:
+            cell.bucket.pop(key, None)
+            cell.bucket = None
+
+    def pause(self) -> float:
+        """Return the seconds until a bucket is due, but at most ``LONGEST_PAUSE``."""
+        return min(max(self._order[0] - self._clock(), 0.0), LONGEST_PAUSE) if self._order else LONGEST_PAUSE
+
+    def drain(self, entries: dict[Key, Any], limit: int = SLICE) -> bool:
+        """Look at no more than ``limit`` of the entries whose time has come; return True if one was freed."""
+        if self._draining:  # freeing a value has run code of the user's, which has used the cache
+            return False
+        self._draining = True
+        try:
+            now = self._clock()
+            freed = False
+            while self._order and self._order[0] <= now:
+                bucket = self.buckets[self._order[0]]
+                while bucket:
+                    if not limit:
+                        return freed
+                    limit -= 1
+                    key, _ = bucket.popitem()
+                    freed |= self._visit(entries, key, bucket, now)
+                del self.buckets[heapq.heappop(self._order)]
+            return freed
+        finally:
+            self._draining = False
+
+    def reclaim(self, entries: dict[Key, Any]) -> bool:
+        """Free an entry or more that has expired, even in the present tick; return False if none was found."""
+        if not self._order:
+            return False
+        if self.drain(entries):
+            return True
+        now = self._clock()
+        due = self._order[0] if self._order else 0.0
+        if now < due <= now + TICK:
+            bucket = self.buckets[due]
+            for _ in range(min(16, len(bucket))):
+                key, _ = bucket.popitem()
+                if self._visit(entries, key, bucket, now, due + TICK):
+                    return True
+        return False
+
+    def _enter(self, key: Key, cell: Cell, due: float) -> None:
+        bucket = self.buckets.get(due)
+        if bucket is None:
+            new: Bucket = {}
+            bucket = self.buckets.setdefault(due, new)
+            if bucket is new:
+                heapq.heappush(self._order, due)
+        if cell.bucket is not bucket:
+            self.forget(key, cell)
+            cell.bucket = bucket
+        bucket[key] = None
+
+    def _visit(self, entries: dict[Key, Any], key: Key, bucket: Bucket, now: float, later: float | None = None) -> bool:
+        """Free the entry of a key taken from a bucket if it has expired, else enter it anew (for ``later``)."""
+        cell = entries.get(key)
+        if not isinstance(cell, Cell) or cell.bucket is not bucket or cell.deadline is None:
+            return False
+        if cell.deadline > now:
+            if later is None:
+                self.file(key, cell, now)
+            else:
+                self._enter(key, cell, later)
+            return False
+        freed = replace(entries, key, cell, MISS)
+        if freed and cell.value is MISS:
+            self._waiters.wake(key)
+        return freed
+
+
+class Owner(Protocol):
+    """Be what a timer works for."""
+
+    def _reclaim(self) -> None:
+        """Free a slice of what has expired, and start the timer again while there is more to come."""
+
+
+class Timer:
+    """Stand in one running loop for its owner, and keep neither the loop nor the owner alive."""
+
+    def __init__(self) -> None:
+        self._handle: Callable[[], asyncio.TimerHandle | None] = _nothing
+        """Weak, as a timer knows its loop; a loop drops its timers when it is closed."""
+        self._loop: Callable[[], asyncio.AbstractEventLoop | None] = _nothing
+        self._late = 0.0
+        """The time (of the owner's clock) at which the timer has certainly failed to come, its loop being stopped."""
+
+    def stands(self, now: float) -> bool:
+        """Return True if it can be expected to come."""
+        return now < self._late and self._handle() is not None
+
+    def start(self, owner: Owner, pause: float, now: float) -> bool:
+        """Come to the owner in so many seconds; return False where no loop runs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        self._handle = weakref.ref(loop.call_later(pause, self._come, weakref.ref(owner)))
+        self._loop = weakref.ref(loop)
+        self._late = now + pause + 2 * LONGEST_PAUSE
+        return True
+
+    def stop(self) -> None:
+        """Leave the running loop, if it stands there."""
+        handle = self._handle()
+        if handle is not None and self._loop() is asyncio.get_running_loop():
+            handle.cancel()
+            self._handle = _nothing
+
+    @staticmethod
+    def _come(reference: weakref.ref[Owner]) -> None:
+        owner = reference()
+        if owner is not None:
+            owner._reclaim()
+
+
+def _nothing() -> None:
+    return None
