@@ -79,9 +79,11 @@ def main(parts: list[str]) -> int:
             path = Path(folder, "program.py")
             path.write_text(code, "utf-8")
             started = time.perf_counter()
-            command = [sys.executable, "-W", "error", path]
+            command = [sys.executable, "-W", "error", str(path)]
             told = subprocess.run(command, cwd=folder, timeout=LIMIT, capture_output=True, text=True, check=False)
-            print(f"{'failed' if told.returncode else 'ok':<7}{time.perf_counter() - started:6.2f} s  {name}", flush=True)
+            print(
+                f"{'failed' if told.returncode else 'ok':<7}{time.perf_counter() - started:6.2f} s  {name}", flush=True
+            )
             if told.returncode:
                 print(told.stdout, told.stderr, sep="\n")
                 return 1

@@ -37,7 +37,6 @@ from typing import Any, ClassVar
 import pytest
 
 from aiocache_core import Backend
-
 from tests.conformance.abilities import Declared
 from tests.conformance.bulk import Bulk
 from tests.conformance.cancellation import Cancellation

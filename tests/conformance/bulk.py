@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aiocache_core import MISS, Key
-
 from tests.conformance.harness import Store, part, read, read_many
 
 

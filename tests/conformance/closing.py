@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from aiocache_core import BackendUnavailable
-
 from tests.conformance.harness import DEADLINE, Store, part, plain, read
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from aiocache_core import MISS, counter
-
 from tests.conformance.harness import Store, counts, has, part, plain, read, when
 
 CLIENTS = 3
@@ -57,7 +56,9 @@ class Concurrency:
     async def test_increments_up_and_down_meet_at_zero(self, store: Store) -> None:
         callers = store.clients(CLIENTS) * CALLS
         deltas = [7 if number % 2 else -7 for number in range(len(callers))]
-        await asyncio.gather(*(client.increment("k", delta, None) for client, delta in zip(callers, deltas, strict=True)))
+        await asyncio.gather(
+            *(client.increment("k", delta, None) for client, delta in zip(callers, deltas, strict=True))
+        )
         assert counter(await store.backend.get("k")) == 0
 
     @when(has("compare_and_set"))

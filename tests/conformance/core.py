@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aiocache_core import MISS, Key
-
 from tests.conformance.harness import Store, part, read
 
 FALSY = (b"", b"0", b"null", b"false")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from aiocache_core import Key, counter
-
 from tests.conformance.harness import Store, counts, part, read
 
 LARGEST = 2**63 - 1

@@ -154,7 +154,6 @@ def _both(first: When, second: When) -> When:
 
 
 def _in_a_loop(test: Callable[[Any, Store], Awaitable[None]]) -> Callable[[Any, Store], Coroutine[Any, Any, None]]:
-    @pytest.mark.asyncio
     @functools.wraps(test)
     async def run(self: Any, store: Store) -> None:
         await store.begin()
@@ -163,7 +162,8 @@ def _in_a_loop(test: Callable[[Any, Store], Awaitable[None]]) -> Callable[[Any, 
         finally:
             await store.end()
 
-    return run
+    marked: Callable[[Any, Store], Coroutine[Any, Any, None]] = pytest.mark.asyncio(run)
+    return marked
 
 
 # -- words of the tests ----------------------------------------------------------------------------------------------

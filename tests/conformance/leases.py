@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiocache_core import MISS, Backend, Busy, Key, Lease
-
 from tests.conformance.harness import DEADLINE, Store, counts, has, part, plain, read, read_many, when
 
 HELD = 60.0
@@ -186,6 +185,8 @@ class Leases:
 
     async def test_a_renewed_lease_outlives_its_first_term(self, store: Store) -> None:
         term = 1.0
+        busy: object = None
+        stored = False
         while True:  # on a machine that stood still for too long the lease may rightly be lost: once more
             await store.backend.delete("k")
             asked = time.monotonic()
@@ -281,7 +282,7 @@ class Leases:
 
         async with asyncio.timeout(DEADLINE):
             waiters = [asyncio.create_task(wait(client)) for client in store.clients(3)]
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
             assert await store.backend.store_leased(lease, b"v", None) is True
             assert await asyncio.gather(*waiters) == [b"v"] * 3
 
@@ -298,7 +299,7 @@ class Leases:
 
         async with asyncio.timeout(DEADLINE):
             waiters = [asyncio.create_task(compute(client)) for client in store.clients(3)]
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
             await store.backend.release(lease)
             assert await asyncio.gather(*waiters) == [b"v"] * 3
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from aiocache_core import Backend, BackendUnavailable, counter
-
 from tests.conformance.harness import DEADLINE, Store, counts, part, read, when
 
 
@@ -70,11 +70,11 @@ class Loops:
         async def leave_behind() -> None:
             await store.backend.set("k", b"v", None)
             for number in range(20):
-                task = asyncio.ensure_future(store.backend.get("k" if number % 2 else "absent"))
+                task = asyncio.create_task(store.backend.get("k" if number % 2 else "absent"))
                 left.append(task)
             await asyncio.sleep(0)
 
-        left: list[asyncio.Future[object]] = []
+        left: list[asyncio.Task[Any]] = []
         for _ in range(3):
             asyncio.run(leave_behind())
             for task in left:

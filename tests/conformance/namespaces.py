@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from aiocache_core import MISS, Key
-
 from tests.conformance.harness import Store, part, read, read_many
 
 AWKWARD = (

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable
 
 from aiocache_core import Backend
-
 from tests.conformance.harness import DEADLINE, Store, part, read
 
 
@@ -92,5 +91,3 @@ class Processes:
             _finish_child(*child)
             parent.run(_use(store.backend, "parent"))
             parent.run(store.end())
-
-

@@ -7,7 +7,6 @@ sleeps long enough for the writing; those that must stay live a hundred seconds,
 from __future__ import annotations
 
 from aiocache_core import KEEP, MISS, Backend, Key, Lease, counter
-
 from tests.conformance.harness import DEADLINE, Store, counts, has, part, when
 
 LONG = 100.0
@@ -34,7 +33,9 @@ class Ttl:
         found = await store.backend.multi_get(dying)
         assert [key for key, stored in zip(dying, found, strict=True) if stored is not MISS] == [], "outlived their ttl"
         found = await store.backend.multi_get(staying)
-        assert [key for key, stored in zip(staying, found, strict=True) if stored is MISS] == [], "should still be there"
+        assert [key for key, stored in zip(staying, found, strict=True) if stored is MISS] == [], (
+            "should still be there"
+        )
         assert await store.another().multi_get(dying) == [MISS] * len(dying)
 
     async def test_ttl_a_dead_entry_is_missing_in_every_command(self, store: Store) -> None:
@@ -136,7 +137,13 @@ async def _write_dying(backend: Backend, short: float) -> list[Key]:
 
 async def _write_staying(backend: Backend, short: float) -> list[Key]:
     """Write entries that must still be there after ``short`` seconds; return their keys, which tell how they were made."""
-    over: list[Key] = ["+set none over short", "+set long over short", "+expire none", "+expire long", "+multi_set over"]
+    over: list[Key] = [
+        "+set none over short",
+        "+set long over short",
+        "+expire none",
+        "+expire long",
+        "+multi_set over",
+    ]
     await backend.multi_set([(key, b"old") for key in over], short)
     await backend.set("+set", b"v", None)
     await backend.set("+set long", b"v", LONG)

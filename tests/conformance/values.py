@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from aiocache_core import MISS, Backend, ValueTooLarge, records
-
 from tests.conformance.harness import Store, has, part, read, read_many, when
 
 LARGE = 1_000_000
@@ -21,7 +20,18 @@ class Values:
 
     async def test_every_byte_survives(self, store: Store) -> None:
         every = bytes(range(256))
-        values = [every, every[::-1], b"", b"\x00", b"\r\n", b"\r\nEND\r\n", b"$-1\r\n", b"\xff\xfe", b"  x  ", b"'\"\\"]
+        values = [
+            every,
+            every[::-1],
+            b"",
+            b"\x00",
+            b"\r\n",
+            b"\r\nEND\r\n",
+            b"$-1\r\n",
+            b"\xff\xfe",
+            b"  x  ",
+            b"'\"\\",
+        ]
         for value in values:
             await store.backend.set("k", value, None)
             assert await read(store.backend, "k") == value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from aiocache_core import KEEP, MISS, Key
+from collections.abc import Awaitable, Callable
 
+from aiocache_core import KEEP, MISS, Key
 from tests.conformance.harness import Store, counts, has, part, plain, read, when
 
 
@@ -101,14 +102,15 @@ class Versions:
             await backend.add("k", b"7", None)
 
         await backend.set("k", b"1", None)
-        for value, write in (
+        writes: list[tuple[bytes, Callable[[], Awaitable[None]]]] = [
             (b"2", lambda: backend.set("k", b"2", None)),
             (b"3", lambda: backend.set("k", b"3", 100.0)),
             (b"4", lambda: backend.multi_set([("k", b"4")], None)),
             (b"5", replace),
             (b"6", remove_and_add),
             (b"7", remove_by_version_and_add),
-        ):
+        ]
+        for value, write in writes:
             _, version = await backend.gets("k")
             await write()
             assert await backend.cas("k", version, b"late", None) is False, value

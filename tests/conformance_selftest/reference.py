@@ -62,7 +62,7 @@ class Server:
             return None
         return entry
 
-    def put(self, name: str, stored: Stored, ttl: float | None | Keep) -> None:
+    def put(self, name: str, stored: Stored, ttl: float | Keep | None) -> None:
         """Write an entry."""
         stored = stored.encode("utf-8", "surrogatepass") if isinstance(stored, str) else bytes(stored)
         old = self.find(name)
@@ -133,7 +133,7 @@ class EightMethods(Backend):
             return MISS, None
         return MISS if records.is_mark(entry.stored) else entry.stored, entry.version
 
-    async def cas(self, key: Key, version: Any, stored: Stored | Miss, ttl: float | None | Keep) -> bool:
+    async def cas(self, key: Key, version: Any, stored: Stored | Miss, ttl: float | Keep | None) -> bool:
         await self.turn()
         entry = self.server.find(self.name(key))
         if entry is None or entry.version != version:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from aiocache_core import Backend
-
 from tests.conformance import BackendConformance, Store
 from tests.conformance.harness import CASES
 from tests.conformance_selftest.broken import BROKEN
@@ -34,7 +33,7 @@ def failures(tested: type[EightMethods]) -> dict[str, BaseException]:
                 asyncio.run(test(store))
             else:
                 test(store)
-        except (Exception, pytest.fail.Exception, asyncio.CancelledError) as error:
+        except (Exception, pytest.fail.Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of whichever kind
             found[name] = error
     return found
 

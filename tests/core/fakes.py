@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,17 +71,27 @@ class Installed(FakeDistributions):
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         super().__init__(folder)
-        self._patch = patch
         self._replaced: dict[str, ModuleType | None] = {}
-        really = [place for place in sys.path if not any(Path(place).glob("aiocache*.dist-info"))]
-        patch.setattr(sys, "path", really)
+        patch.setattr(sys, "path", [self._without_ours(Path(place)) for place in sys.path])
         patch.setattr(registry, "_installed", {})
 
     def appeared(self, place: str, modules: list[str]) -> None:
         """Make its modules those that are imported."""
         for module in modules:
             self._replaced.setdefault(module, sys.modules.pop(module, None))
-        self._patch.syspath_prepend(place)
+        sys.path.insert(0, place)  # the list made above; `syspath_prepend` would put it back after the real one
+        importlib.invalidate_caches()
+
+    def _without_ours(self, place: Path) -> str:
+        """Return a folder with the same modules as ``place`` but without the distributions of aiocache."""
+        if not any(place.glob("aiocache*.dist-info")):
+            return str(place)
+        shadow = self.folder / "site-packages"
+        shadow.mkdir()
+        for entry in place.iterdir():
+            if not (entry.name.startswith("aiocache") and entry.suffix == ".dist-info"):
+                (shadow / entry.name).symlink_to(entry)
+        return str(shadow)
 
     def leave(self) -> None:
         """Put the modules back that were there before."""

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 class Color(enum.Enum):
     RED = 1
-    ROUGE = 1
+    ROUGE = 1  # noqa: PIE796 - an alias
     BLUE = "blue"
 
 
@@ -81,7 +81,7 @@ class Name(str):
     __slots__ = ()
 
 
-Pair = namedtuple("Pair", "left right")
+Pair = namedtuple("Pair", "left right")  # noqa: PYI024 - this spelling too
 
 
 class Shop:

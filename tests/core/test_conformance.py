@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from aiocache_core import MemoryBackend
-
 from tests.conformance import Advance, BackendConformance, Factory
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -35,6 +36,16 @@ class Distribution:
     @property
     def source(self) -> Path:
         return self.folder / "src" / self.package
+
+    @cached_property
+    def version(self) -> str:
+        version: str = runpy.run_path(str(self.source / "__about__.py"))["__version__"]
+        return version
+
+    @property
+    def stem(self) -> str:
+        """How the names of what is built begin."""
+        return f"{self.package}-{self.version}"
 
     @cached_property
     def project(self) -> dict[str, Any]:

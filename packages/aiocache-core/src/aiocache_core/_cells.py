@@ -5,26 +5,49 @@ from __future__ import annotations
 import asyncio
 from itertools import compress
 from operator import is_
-from typing import Any
+from typing import Any, Self
 
 from aiocache_core._types import MISS, Key
+
+
+class Bucket(dict[Key, None]):
+    """Hold the keys of cells whose deadlines lie between ``first`` and ``last``, until ``due``."""
+
+    __slots__ = ("due", "first", "last", "retired")
+
+    def __init__(self, first: float, last: float, due: float) -> None:
+        super().__init__()
+        self.first = first
+        self.last = last
+        self.due = due
+        self.retired = False
+        """True as soon as its keys are being taken out."""
 
 
 class Cell:
     """Hold a value that has a deadline or a version; with MISS for its value, be the mark of a lease.
 
-    Every write makes a new cell, so that its identity is the entry's version; only the deadline is changed in place.
+    Every write makes a new cell, so that its identity is the entry's version; only the deadline is changed in place. It
+    has no ``__init__``, which would be half of the cost of making one.
     """
 
     __slots__ = ("bucket", "deadline", "value", "visited")
 
-    def __init__(self, value: Any, deadline: float | None = None) -> None:
-        self.value = value
-        self.deadline = deadline
-        self.bucket: dict[Key, None] | None = None
-        """Where its key stands for its deadline."""
-        self.visited = False
-        """True if it was read; eviction takes note of it."""
+    value: Any
+    deadline: float | None
+    bucket: Bucket | None
+    """Where its key stands for its deadline."""
+    visited: bool
+    """True if it was read; eviction takes note of it."""
+
+    @classmethod
+    def of(cls, value: Any, deadline: float | None = None) -> Self:
+        """Return a cell that stands in no bucket yet."""
+        cell = cls()
+        cell.value = value
+        cell.deadline = deadline
+        cell.bucket = None
+        return cell
 
 
 def replace(entries: dict[Key, Any], key: Key, seen: object, new: object) -> bool:

@@ -10,8 +10,8 @@ one note kept as much on all workloads tried).
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from aiocache_core._cells import Cell, Waiters
@@ -22,6 +22,8 @@ SMALL_SHARE: Final = 0.1
 """The share of the bound that the small queue has."""
 MOST_MOVES: Final = 128
 """The entries that are looked at for one that was not read, before the next one leaves in any case."""
+
+_store = dict[Key, Any].__setitem__
 
 Weigher = Callable[[Key, Any], float]
 
@@ -43,7 +45,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.weight = 0.0
-        self.ends = Node(None)
+        self.ends = Node()
         self.ends.previous = self.ends.following = self.ends
 
     def __bool__(self) -> bool:
@@ -109,7 +111,7 @@ class BoundedEntries(dict[Key, Any]):
         weigher: Weigher | None,
         wheel: Wheel,
         waiters: Waiters,
-        lock: AbstractContextManager[Any],
+        lock: threading.RLock,
     ) -> None:
         super().__init__()
         self._max_entries = math.inf if max_entries is None else max_entries
@@ -125,14 +127,21 @@ class BoundedEntries(dict[Key, Any]):
 
     @property
     def weight(self) -> float:
-        """What all entries weigh together."""
+        """What all entries weigh together (how many there are, without a weigher)."""
         return self._small.weight + self._main.weight
 
     def __setitem__(self, key: Key, stored: Any) -> None:
-        node = stored if type(stored) is Node else Node(stored)
+        if type(stored) is Node:
+            node = stored
+        else:
+            node = Node()
+            node.value = stored
+            node.deadline = node.bucket = None
         node.key = key
+        node.visited = False
         node.weight = 1 if self._weigher is None else self._weigh(key, node.value)
-        with self._lock:
+        self._lock.acquire()  # `with` costs as much as the rest
+        try:
             if node.weight > self._max_weight:
                 self._evict(self.get(key))
                 return
@@ -144,9 +153,11 @@ class BoundedEntries(dict[Key, Any]):
             else:
                 old.queue.change(old, node)
                 node.visited = True
-            super().__setitem__(key, node)
+            _store(self, key, node)
             while self._exceeded(0, 0):
                 self._let_one_go()
+        finally:
+            self._lock.release()
 
     def setdefault(self, key: Key, default: Any = None) -> Any:
         """Return the entry of a key, after storing it if there was none."""
@@ -175,9 +186,9 @@ class BoundedEntries(dict[Key, Any]):
         return weight
 
     def _exceeded(self, entries: int, weight: float) -> bool:
-        if self._max_weight is not math.inf and self.weight + weight > self._max_weight:
+        if len(self) + entries > self._max_entries:
             return True
-        return len(self) + entries > self._max_entries
+        return self._weigher is not None and self.weight + weight > self._max_weight
 
     def _let_one_go(self) -> None:
         if not self._wheel.reclaim(self):
@@ -186,7 +197,8 @@ class BoundedEntries(dict[Key, Any]):
     def _evict(self, node: Node | None) -> None:
         if node is not None:
             self.pop(node.key)
-            self._wheel.forget(node.key, node)
+            if node.bucket is not None:
+                self._wheel.forget(self, node.key, node.bucket)
             if node.value is MISS:
                 self._waiters.wake(node.key)
 

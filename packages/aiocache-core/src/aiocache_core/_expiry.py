@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from aiocache_core._cells import Cell, Waiters, replace
+from aiocache_core._cells import Bucket, Cell, Waiters, replace
 from aiocache_core._types import MISS, Key
 
 TICK: Final = 0.125
@@ -26,41 +27,64 @@ SLICE: Final = 1000
 """The entries that are looked at without a pause."""
 LONGEST_PAUSE: Final = 1.0
 """The seconds after which the timer looks at the clock again, which may be a test's."""
-
-Bucket = dict[Key, None]
+GONE: Final = -math.inf
+"""The time at which a timer that does not stand has failed to come."""
 
 
 class Wheel:
-    """Hold the keys of entries with a deadline. Every call is made under the store's lock."""
+    """Hold the keys of entries with a deadline, under the store's lock but for one exception.
+
+    A new cell may be stored without the lock, so: put its key into a bucket, store the cell, and then see if the key
+    still stands there and the bucket is not retired. Whoever takes a key out of a bucket looks at its entry afterwards,
+    and puts the key back if it is needed. So at least one of both sees the other.
+    """
 
     def __init__(self, clock: Callable[[], float], waiters: Waiters) -> None:
         self.buckets: dict[float, Bucket] = {}
         """The buckets by the time (s) at which they are due."""
+        self.recent = Bucket(math.inf, math.inf, -math.inf)
+        """The bucket that was chosen last."""
         self._order: list[float] = []
         self._clock = clock
         self._waiters = waiters
         self._draining = False
 
-    def file(self, key: Key, cell: Cell, now: float) -> None:
-        """Enter a key for its cell's deadline, and take it out of the bucket that the cell knows if that is another."""
-        deadline = cell.deadline
-        if deadline is None:
-            self.forget(key, cell)
-            return
-        width = TICK
+    def choose(self, deadline: float, now: float) -> Bucket:
+        """Return the bucket of a deadline."""
         left = deadline - now
-        if left < SPAN * TICK:
-            self._enter(key, cell, (deadline // TICK + 1) * TICK)
-        else:
-            while left >= SPAN * width:
-                width *= SPAN
-            self._enter(key, cell, deadline // width * width)
+        width = TICK
+        while left >= SPAN * width:
+            width *= SPAN
+        first = deadline // width * width
+        self.recent = self._bucket(first, width, first if width > TICK else first + TICK)
+        return self.recent
 
-    def forget(self, key: Key, cell: Cell) -> None:
-        """Take a key out of its cell's bucket."""
-        if cell.bucket is not None:
-            cell.bucket.pop(key, None)
+    def _bucket(self, first: float, width: float, due: float) -> Bucket:
+        bucket = self.buckets.get(due)
+        if bucket is None:
+            new = Bucket(first, first + width, due)
+            bucket = self.buckets.setdefault(due, new)
+            if bucket is new:
+                heapq.heappush(self._order, due)
+        return bucket
+
+    def file(self, entries: dict[Key, Any], key: Key, cell: Cell, now: float) -> None:
+        """Enter a key for its cell's deadline; take it out of the bucket that the cell knows, if that is another one."""
+        before = cell.bucket
+        if cell.deadline is None:
             cell.bucket = None
+        else:
+            cell.bucket = self.choose(cell.deadline, now)
+            cell.bucket[key] = None
+        if before is not None and before is not cell.bucket:
+            self.forget(entries, key, before)
+
+    def forget(self, entries: dict[Key, Any], key: Key, bucket: Bucket) -> None:
+        """Take a key out of a bucket, unless a cell that was stored meanwhile needs it there."""
+        bucket.pop(key, None)
+        cell = entries.get(key)
+        if isinstance(cell, Cell) and cell.bucket is bucket:
+            bucket[key] = None
 
     def pause(self) -> float:
         """Return the seconds until a bucket is due, but at most ``LONGEST_PAUSE``."""
@@ -76,6 +100,7 @@ class Wheel:
             freed = False
             while self._order and self._order[0] <= now:
                 bucket = self.buckets[self._order[0]]
+                bucket.retired = True
                 while bucket:
                     if not limit:
                         return freed
@@ -94,37 +119,28 @@ class Wheel:
         if self.drain(entries):
             return True
         now = self._clock()
-        due = self._order[0] if self._order else 0.0
+        due = self._order[0] if self._order else now
         if now < due <= now + TICK:
             bucket = self.buckets[due]
             for _ in range(min(16, len(bucket))):
                 key, _ = bucket.popitem()
-                if self._visit(entries, key, bucket, now, due + TICK):
+                if self._visit(entries, key, bucket, now, due):
                     return True
         return False
 
-    def _enter(self, key: Key, cell: Cell, due: float) -> None:
-        bucket = self.buckets.get(due)
-        if bucket is None:
-            new: Bucket = {}
-            bucket = self.buckets.setdefault(due, new)
-            if bucket is new:
-                heapq.heappush(self._order, due)
-        if cell.bucket is not bucket:
-            self.forget(key, cell)
-            cell.bucket = bucket
-        bucket[key] = None
+    def retire(self) -> None:
+        """Be replaced by another wheel."""
+        for bucket in tuple(self.buckets.values()):
+            bucket.retired = True
 
     def _visit(self, entries: dict[Key, Any], key: Key, bucket: Bucket, now: float, later: float | None = None) -> bool:
-        """Free the entry of a key taken from a bucket if it has expired, else enter it anew (for ``later``)."""
+        """Free the entry of a key taken from a bucket if it has expired, else enter it anew (for a tick later)."""
         cell = entries.get(key)
         if not isinstance(cell, Cell) or cell.bucket is not bucket or cell.deadline is None:
             return False
         if cell.deadline > now:
-            if later is None:
-                self.file(key, cell, now)
-            else:
-                self._enter(key, cell, later)
+            cell.bucket = self.choose(cell.deadline, now) if later is None else self._bucket(later, TICK, later + TICK)
+            cell.bucket[key] = None
             return False
         freed = replace(entries, key, cell, MISS)
         if freed and cell.value is MISS:
@@ -144,14 +160,10 @@ class Timer:
 
     def __init__(self) -> None:
         self._handle: Callable[[], asyncio.TimerHandle | None] = _nothing
-        """Weak, as a timer knows its loop; a loop drops its timers when it is closed."""
+        """Weak, as a loop's timer knows its loop."""
         self._loop: Callable[[], asyncio.AbstractEventLoop | None] = _nothing
-        self._late = 0.0
-        """The time (of the owner's clock) at which the timer has certainly failed to come, its loop being stopped."""
-
-    def stands(self, now: float) -> bool:
-        """Return True if it can be expected to come."""
-        return now < self._late and self._handle() is not None
+        self.late = GONE
+        """The time (of the owner's clock) at which the timer has failed to come, its loop being stopped or closed."""
 
     def start(self, owner: Owner, pause: float, now: float) -> bool:
         """Come to the owner in so many seconds; return False where no loop runs."""
@@ -159,10 +171,15 @@ class Timer:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        self._handle = weakref.ref(loop.call_later(pause, self._come, weakref.ref(owner)))
+        self._handle = weakref.ref(loop.call_later(pause, self._come, weakref.ref(owner)), self._dropped)
         self._loop = weakref.ref(loop)
-        self._late = now + pause + 2 * LONGEST_PAUSE
+        self.late = now + pause + 2 * LONGEST_PAUSE
         return True
+
+    def _dropped(self, handle: object) -> None:
+        """Notice that the loop was closed, as it drops its timers then."""
+        if handle is self._handle:
+            self.late = GONE
 
     def stop(self) -> None:
         """Leave the running loop, if it stands there."""

@@ -40,7 +40,8 @@ class Token:
     _serials = itertools.count(1)
 
     def __init__(self, instance: object) -> None:
-        self.text = f"{name_of(type(instance))}#{next(self._serials)}"
+        kind = instance if isinstance(instance, type) else type(instance)
+        self.text = f"{name_of(kind)}#{next(self._serials)}"
 
 
 class InstanceTokens:
@@ -182,7 +183,8 @@ class CallKeys:
         if found is not None:
             return found
         key = self._make(args, kwargs)
-        if self._remember and len(key) <= self._max_length and all(map(_is_atom, values)):
+        digested = key.startswith("#", len(self.prefix))  # of large arguments, which are not to be kept
+        if self._remember and not digested and all(map(_is_atom, values)):
             if len(memo) >= MEMO_SIZE:
                 memo.clear()
             memo[call] = key

@@ -1,13 +1,13 @@
 """Keep entries in this process's memory.
 
-The entries are one dict. An entry without expiry is the bare value, so that reading it costs one look into the dict; one
+The entries are one dict. An entry without expiry is the bare value, so that reading it costs one look into the dict. One
 with an expiry or a version is a private :class:`~aiocache_core._cells.Cell`; a lease's mark is a cell without a value.
 
-Threads: ``lookup`` takes no lock, as it reads one entry once. A plain ``assign`` into an unbounded store takes none
-either: one write into the dict. Everything else takes the lock, so that only plain assigns can come between its steps;
-whatever depends on what was there is written by :func:`~aiocache_core._cells.replace` or ``setdefault``, which see if
-one has come. The lock may be taken again by its holder: freeing a value may run code of the user's, which may use the
-cache.
+Threads: ``lookup`` takes no lock, as it reads one entry once. An ``assign`` without ttl into an unbounded store takes
+none either: one write into the dict. Everything else takes the lock, so that only such assigns can come between its
+steps; whatever depends on what was there is written by :func:`~aiocache_core._cells.replace` or ``setdefault``, which
+see if one has come. The lock may be taken again by its holder: freeing a value may run code of the user's, which may use
+the cache.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, ClassVar, Final
 
-from aiocache_core._cells import Cell, Waiters, replace
+from aiocache_core._cells import Bucket, Cell, Waiters, replace
 from aiocache_core._eviction import BoundedEntries, Node, Weigher
-from aiocache_core._expiry import SLICE, Timer, Wheel
+from aiocache_core._expiry import GONE, SLICE, Timer, Wheel
 from aiocache_core._types import KEEP, MISS, Keep, Key, Miss, Stored
 from aiocache_core.backend import Abilities, Backend, Busy, Lease, added, counter
 from aiocache_core.exceptions import UnsupportedCommand
@@ -37,7 +37,7 @@ RAW: Final = (
 class MemoryBackend(Backend):
     """Be a store of objects in this process, for all its loops and threads.
 
-    - ``max_entries`` bounds the number of entries; ``max_weight`` bounds the sum of what ``weigher(key, stored)`` gives.
+    - ``max_entries`` bounds the number of entries; ``max_weight`` that of what ``weigher(key, stored)`` gives for each.
       Expired entries leave first, then those that eviction chooses; a value heavier than ``max_weight`` is not kept.
       Unbounded by default.
     - ``clock`` gives the time (s); monotonic by default.
@@ -69,7 +69,7 @@ class MemoryBackend(Backend):
         self.weigher = weigher
         self.clock = clock
         bounded = max_entries is not None or max_weight is not None
-        self._cell: type[Cell] = Node if bounded else Cell
+        self._cell = Node if bounded else Cell
         self._lock = threading.RLock()
         self._waiters = Waiters()
         self._timer = Timer()
@@ -99,7 +99,7 @@ class MemoryBackend(Backend):
         if type(found) is self._cell:
             deadline = found.deadline
             if deadline is not None and deadline <= self.clock():
-                self._tend()
+                self._tend(self.clock())
                 return MISS
             found.visited = True
             return found.value
@@ -107,15 +107,50 @@ class MemoryBackend(Backend):
 
     def assign(self, key: Key, stored: Stored, ttl: float | None) -> None:
         """Store a value and its ttl, whatever was there."""
-        if ttl is None and not self._buckets:
-            self._entries[key] = stored
-        else:
+        if ttl is None:
+            if not self._buckets:
+                self._entries[key] = stored
+            else:
+                self._assign_beside(key, stored)
+            return
+        now = self.clock()
+        deadline = now + ttl
+        bucket = self._wheel.recent
+        if now >= bucket.due or not bucket.first <= deadline < bucket.last:
+            bucket = self._bucket(deadline, now)
+        cell = self._cell()
+        cell.value, cell.deadline, cell.bucket = stored, deadline, bucket
+        bucket[key] = None
+        entries = self._entries
+        old = entries.get(key)
+        entries[key] = cell
+        if key not in bucket or bucket.retired:
+            self._assigned_late(key, cell, now)
+        if type(old) is self._cell and (old.bucket is not bucket or old.value is MISS):
             with self._lock:
-                now = self.clock()
-                old = self._entries.get(key, MISS)
-                new = stored if ttl is None else self._cell(stored, now + ttl)
-                self._entries[key] = new
-                self._replaced(key, old, new, now)
+                self._gone(key, old)
+        if now >= self._timer.late:
+            self._tend(now)
+
+    def _assign_beside(self, key: Key, stored: Stored) -> None:
+        """Store without expiry, while other entries have one."""
+        old = self._entries.get(key)
+        self._entries[key] = stored
+        if type(old) is self._cell:
+            with self._lock:
+                self._gone(key, old)
+        if self._timer.late == GONE:
+            self._tend(self.clock())
+
+    def _bucket(self, deadline: float, now: float) -> Bucket:
+        with self._lock:
+            return self._wheel.choose(deadline, now)
+
+    def _assigned_late(self, key: Key, cell: Cell, now: float) -> None:
+        """Enter a key anew whose bucket was emptied while its cell was stored."""
+        with self._lock:
+            if self._entries.get(key) is cell:
+                self._wheel.file(self._entries, key, cell, now)
 
     # -- steps under the lock ------------------------------------------------------------------------------------------
 
@@ -126,7 +161,7 @@ class MemoryBackend(Backend):
             return found, found
         return found, found.value if self._alive(found) else MISS
 
-    def _alive(self, cell: Cell) -> bool:
+    def _alive(self, cell: Any) -> bool:
         return cell.deadline is None or cell.deadline > self.clock()
 
     def _is_mark(self, found: Any) -> bool:
@@ -136,35 +171,31 @@ class MemoryBackend(Backend):
         """Put an entry in the place of another one, unless that has changed; MISS for either is none."""
         now = self.clock()
         if ttl is KEEP:
-            is_value = type(old) is self._cell and old.value is not MISS
-            deadline = old.deadline if is_value else None
+            deadline = old.deadline if isinstance(old, Cell) and old.value is not MISS else None
         else:
             deadline = None if ttl is None else now + ttl
         if deadline is not None:
-            new = self._cell(new, deadline)
+            new = self._cell.of(new, deadline)
         entries = self._entries
         done = entries.setdefault(key, new) is new if old is MISS else replace(entries, key, old, new)
         if done:
-            self._replaced(key, old, new, now)
+            if isinstance(new, Cell):
+                self._wheel.file(entries, key, new, now)
+            if isinstance(old, Cell):
+                self._gone(key, old)
+            self._tend(now)
         return done
 
-    def _replaced(self, key: Key, old: Any, new: Any, now: float) -> None:
-        """Bring the wheel in line with an entry that stands in the place of another, and tell who waited for that."""
-        if type(old) is self._cell:
-            if type(new) is self._cell:
-                new.bucket = old.bucket
-            else:
-                self._wheel.forget(key, old)
-            if old.value is MISS:
-                self._waiters.wake(key)
-        if isinstance(new, Cell) and self._entries.get(key) is new:
-            self._wheel.file(key, new, now)
-        self._tend(now)
+    def _gone(self, key: Key, old: Cell) -> None:
+        """Forget the deadline of a cell that was replaced or removed; if it was a mark, tell who waited for that."""
+        if old.bucket is not None:
+            self._wheel.forget(self._entries, key, old.bucket)
+        if old.value is MISS:
+            self._waiters.wake(key)
 
-    def _tend(self, now: float | None = None) -> None:
+    def _tend(self, now: float) -> None:
         """See to it that a timer stands while an entry has a deadline; where no loop runs, free a slice now."""
-        now = self.clock() if now is None else now
-        if self._buckets and not self._timer.stands(now):
+        if self._buckets and now >= self._timer.late:
             with self._lock:
                 if not self._timer.start(self, self._wheel.pause(), now):
                     self._wheel.drain(self._entries)
@@ -227,7 +258,7 @@ class MemoryBackend(Backend):
         """Change the deadline of a cell, which stays what it was."""
         now = self.clock()
         cell.deadline = None if ttl is None else now + ttl
-        self._wheel.file(key, cell, now)
+        self._wheel.file(self._entries, key, cell, now)
         self._tend(now)
 
     async def expires_in(self, key: Key) -> float | Miss | None:
@@ -236,9 +267,10 @@ class MemoryBackend(Backend):
             old, value = self._find(key)
             if value is MISS:
                 return MISS
-            if type(old) is not self._cell or old.deadline is None:
+            if not isinstance(old, Cell) or old.deadline is None:
                 return None
-            return max(float(old.deadline - self.clock()), 0.0)
+            left: float = old.deadline - self.clock()
+            return max(left, 0.0)
 
     async def increment(self, key: Key, delta: int, ttl: float | None) -> int:
         """Add to a counter and return the result; a new one is an int, one that a serializer made text stays text."""
@@ -260,7 +292,7 @@ class MemoryBackend(Backend):
                 old, value = self._find(key)
                 if type(old) is self._cell:
                     return (value, old) if self._alive(old) else (MISS, None)
-                cell = self._cell(value)
+                cell = self._cell.of(value)
                 if old is MISS or replace(self._entries, key, old, cell):
                     return (MISS, None) if old is MISS else (value, cell)
 
@@ -289,7 +321,9 @@ class MemoryBackend(Backend):
         """Begin anew; return what the entries were."""
         with self._lock:
             old = self._entries
+            wheel = self._wheel
             self._begin()
+            wheel.retire()
             for key in tuple(self._waiters):
                 self._waiters.wake(key)
             return old
@@ -300,7 +334,7 @@ class MemoryBackend(Backend):
         if not isinstance(old, Cell):
             return old
         value = old.value if self._alive(old) else MISS
-        self._replaced(key, old, MISS, self.clock())
+        self._gone(key, old)
         return value
 
     async def scan(self, namespace: str | None, prefix: str = "") -> AsyncIterator[list[Key]]:
@@ -340,7 +374,7 @@ class MemoryBackend(Backend):
                 now = self.clock()
                 if self._is_mark(old) and old.deadline > now:
                     return Busy(old.deadline - now)
-                mark = self._cell(MISS, now + seconds)
+                mark = self._cell.of(MISS, now + seconds)
                 if self._swap(key, old, mark, None):
                     return Lease(key, seconds, mark)
 
@@ -366,7 +400,7 @@ class MemoryBackend(Backend):
         return self._entries.get(lease.key) is lease.token and self._alive(lease.token)
 
     async def changed(self, key: Key, timeout: float) -> None:
-        """Return when the key's mark is replaced or removed, at once if there is none; at most ``timeout`` seconds later."""
+        """Return when the key's mark is replaced or removed, at once if there is none, after ``timeout`` s at most."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with self._lock:
             if not self._is_mark(self._entries.get(key)):
