@@ -96,21 +96,27 @@ def _program(name: str) -> str:
 def _running(name: str, arguments: list[str], port: int | None) -> Iterator[Server]:
     program = _program(name)
     with tempfile.TemporaryDirectory() as folder:
-        tries = 1 if port is not None else 5
-        for attempt in range(tries):  # another process may take the free port before the server does
-            number = free_port() if port is None else port
-            command = [program, *(argument.format(port=number) for argument in arguments)]
-            server = Server(number, command, Path(folder))
-            try:
-                server.start()
-                break
-            except RuntimeError:
-                if attempt == tries - 1:
-                    raise
+        server = _started(program, arguments, Path(folder), port)
         try:
             yield server
         finally:
             server.stop()
+
+
+def _started(program: str, arguments: list[str], folder: Path, port: int | None) -> Server:
+    """Start a server, again if another process takes the free port before it does."""
+    tries = 1 if port is not None else 5
+    while True:
+        number = free_port() if port is None else port
+        server = Server(number, [program, *(argument.format(port=number) for argument in arguments)], folder)
+        tries -= 1
+        try:
+            server.start()
+        except RuntimeError:
+            if not tries:
+                raise
+        else:
+            return server
 
 
 @contextlib.contextmanager

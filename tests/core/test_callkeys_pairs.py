@@ -85,6 +85,8 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, Point | Place | Spot):
         return same(a.x, b.x) and same(a.y, b.y)
+    if isinstance(a, range):
+        return (a.start, a.stop, a.step) == (b.start, b.stop, b.step)
     return bool(a == b)
 
 

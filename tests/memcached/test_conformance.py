@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from aiocache_memcached import MemcachedBackend
 from tests.conformance import BackendConformance, Factory
-from tests.servers import Server, memcached_server
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[Server]:
-    """A server of this module alone: the suite empties it."""
-    with memcached_server() as server:
-        yield server
+from tests.servers import Server
 
 
 class TestMemcached(BackendConformance):

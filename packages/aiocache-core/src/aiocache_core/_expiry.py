@@ -187,6 +187,7 @@ class Timer:
         if handle is not None and self._loop() is asyncio.get_running_loop():
             handle.cancel()
             self._handle = _nothing
+            self.late = GONE
 
     @staticmethod
     def _come(reference: weakref.ref[Owner]) -> None:

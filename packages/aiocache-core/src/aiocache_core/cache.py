@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from aiocache_core import registry, urls
 from aiocache_core._types import MISS, TTL, UNSET, Key, Miss, Stored, Unset, seconds
@@ -273,16 +273,38 @@ class Cache(Front):
         """Call a method of the store's own client (in memory: of a mapping over the live entries) by its name."""
         return await self.within(self._store.raw(command, *args, **kwargs), timeout)
 
+    @overload
     async def get_or_set(
         self,
         key: object,
-        factory: Callable[[], Awaitable[T] | T],
+        factory: Callable[[], Awaitable[T]],
+        ttl: TTL | Unset = ...,
+        *,
+        namespace: str | None = ...,
+        timeout: Timeout = ...,
+        lease: float | None = ...,
+    ) -> T: ...
+    @overload
+    async def get_or_set(
+        self,
+        key: object,
+        factory: Callable[[], T],
+        ttl: TTL | Unset = ...,
+        *,
+        namespace: str | None = ...,
+        timeout: Timeout = ...,
+        lease: float | None = ...,
+    ) -> T: ...
+    async def get_or_set(
+        self,
+        key: object,
+        factory: Callable[[], Any],
         ttl: TTL | Unset = UNSET,
         *,
         namespace: str | None = None,
         timeout: Timeout = UNSET,
         lease: float | None = None,
-    ) -> T:
+    ) -> Any:
         """Return the value of a key; on a miss call ``factory()``, once for all callers that wait, and store what it gives.
 
         ``factory`` returns the value or an awaitable of it; None is stored too. With ``lease`` (s) all processes compute once.
@@ -291,18 +313,18 @@ class Cache(Front):
         finished_key = self._finish(key, namespace)
         lives = self._ttl if ttl is UNSET else seconds(ttl)
 
-        async def compute() -> T:
-            result: Any = factory()
-            return await result if inspect.isawaitable(result) else result  # type: ignore[no-any-return]  # a T either way
+        async def compute() -> Any:
+            result = factory()
+            return await result if inspect.isawaitable(result) else result
 
         if not self._enabled:
             return await compute()
         self.check_lease(lease)
         value, usable = await self.read(partial(self.get, key, default=MISS, namespace=namespace, timeout=timeout))
         if value is not MISS:
-            return value  # type: ignore[no-any-return]  # whatever was stored
+            return value
 
-        async def store(value: T, right: Right, _: object) -> None:
+        async def store(value: Any, right: Right, _: object) -> None:
             await self.fill(right, key, value, lives, namespace, timeout)
 
         job = self.job([finished_key], compute, store, timeout=timeout, lease=lease)

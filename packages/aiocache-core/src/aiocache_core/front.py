@@ -142,7 +142,7 @@ class Front(metaclass=CacheType):
         self._arrange()
 
     @property
-    def plugins(self) -> Any:
+    def plugins(self) -> Plugins:
         """The plugins, in the order in which their hooks are awaited; a list that may be changed."""
         return self._plugins
 

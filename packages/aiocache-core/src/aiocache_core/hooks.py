@@ -11,7 +11,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableSequence
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, Self, TypeVar, overload
 from weakref import WeakMethod
 
 import pluggy
@@ -271,6 +271,10 @@ class Plugins(MutableSequence[Any]):
         """Put a plugin before the one at ``index``."""
         self._plugins.insert(index, value)
         self._tell()
+
+    def __iadd__(self, plugins: Iterable[Any]) -> Self:
+        self.extend(plugins)
+        return self
 
     def __eq__(self, other: object) -> bool:
         return self._plugins == (other._plugins if isinstance(other, Plugins) else other)

@@ -267,10 +267,8 @@ class MemoryBackend(Backend):
             old, value = self._find(key)
             if value is MISS:
                 return MISS
-            if not isinstance(old, Cell) or old.deadline is None:
-                return None
-            left: float = old.deadline - self.clock()
-            return max(left, 0.0)
+            deadline: float | None = old.deadline if isinstance(old, Cell) else None
+            return None if deadline is None else max(deadline - self.clock(), 0.0)
 
     async def increment(self, key: Key, delta: int, ttl: float | None) -> int:
         """Add to a counter and return the result; a new one is an int, one that a serializer made text stays text."""

@@ -45,7 +45,7 @@ _BOOLEANS: Final = {
 }
 
 
-def split(url: str) -> SplitResult:
+def split(url: object) -> SplitResult:
     """Return the parts of a URL, still percent-encoded.
 
     Raises ``InvalidCacheType`` for text without a scheme, ``ValueError`` for a URL that can be read in two ways.
