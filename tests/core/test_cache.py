@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -219,7 +220,7 @@ class TestCommands:
     async def test_a_wrong_ttl_is_refused_everywhere(self, ttl: Any, error: type[Exception]) -> None:
         cache = Cache()
         await cache.set("k", 1)
-        calls = [
+        calls: list[Callable[[], Awaitable[Any]]] = [
             lambda: cache.set("k", 2, ttl),
             lambda: cache.add("n", 2, ttl),
             lambda: cache.multi_set([("k", 2)], ttl),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiocache_core._types import KEEP, MISS
+from aiocache_core._types import KEEP, MISS, Key
 from aiocache_core.backend import Busy, Lease
 from aiocache_core.exceptions import UnsupportedCommand
 from aiocache_core.memory import MemoryBackend
@@ -34,6 +34,13 @@ def clock() -> Clock:
 @pytest.fixture(params=[{}, {"max_entries": 1000}], ids=["unbounded", "bounded"])
 def store(request: pytest.FixtureRequest, clock: Clock) -> MemoryBackend:
     return MemoryBackend(clock=clock, **request.param)
+
+
+async def only_held(store: MemoryBackend, entries: int) -> None:
+    """Wait until expired entries were freed."""
+    async with asyncio.timeout(5):
+        while store.held > entries:  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.02)
 
 
 async def leased(store: MemoryBackend, key: Any, seconds: float) -> Lease:
@@ -355,7 +362,7 @@ async def test_a_waiter_whose_loop_was_closed_does_no_harm(store: MemoryBackend)
 
 
 async def test_clear_takes_one_namespace_or_all(store: MemoryBackend) -> None:
-    keys = ["a", ("n", "a"), ("n", "b"), ("nn", "a"), ("n*", "a")]
+    keys: list[Key] = ["a", ("n", "a"), ("n", "b"), ("nn", "a"), ("n*", "a")]
     for number, key in enumerate(keys):
         await store.set(key, 1, 5 if number % 2 else None)
     await store.clear("n")
@@ -447,9 +454,7 @@ async def test_expired_entries_are_freed_when_nobody_touches_them() -> None:
         store.assign(str(number), number, 0.01)
     store.assign("later", 1, 3600)
     store.assign("stays", 1, None)
-    async with asyncio.timeout(5):
-        while store.held > 2:
-            await asyncio.sleep(0.02)
+    await only_held(store, 2)
     assert store.lookup("later") == 1
     assert len(store._buckets) == 1
 
@@ -478,9 +483,7 @@ def test_a_timer_stands_in_each_run_in_turn(clock: Clock) -> None:
 
     async def look() -> None:
         store.assign("b", 1, None)
-        async with asyncio.timeout(5):
-            while store.held > 1:
-                await asyncio.sleep(0.02)
+        await only_held(store, 1)
 
     asyncio.run(look())
 

@@ -226,11 +226,11 @@ def test_it_hits_more_than_lru_would() -> None:
         assert hits > lru_hits
 
 
-keys = st.sampled_from(["a", "b", "c", "d", "e", ("n", "a"), ("n", "b")])
+KEYS: list[Key] = ["a", "b", "c", "d", "e", ("n", "a"), ("n", "b")]
 steps = st.lists(
     st.tuples(
         st.sampled_from(["set", "set ttl", "get", "pop", "expire", "pass", "lease"]),
-        keys,
+        st.sampled_from(KEYS),
         st.sampled_from([0.05, 0.3, 1.0, 20.0, 700.0]),
     ),
     max_size=60,
@@ -269,7 +269,7 @@ async def test_whatever_happens_the_parts_agree(bound: int | None, taken: list[t
             late = [node for node in store._entries.values() if getattr(node, "deadline", None) is not None]
             assert all(node.deadline > clock.now - 0.125 for node in late)
         model = {key: (value, end) for key, (value, end) in model.items() if end is None or end > clock.now}
-        for other in ["a", "b", "c", "d", "e", ("n", "a"), ("n", "b")]:
+        for other in KEYS:
             found = store.lookup(other)
             if found is MISS and bound is not None:
                 model.pop(other, None)

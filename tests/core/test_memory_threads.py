@@ -14,6 +14,7 @@ from aiocache_core._cells import replace
 from aiocache_core._types import KEEP, MISS
 from aiocache_core.backend import Lease
 from aiocache_core.memory import MemoryBackend
+from tests.core.test_memory import only_held
 
 ROUNDS = 300
 
@@ -40,7 +41,7 @@ def together(*works: Callable[[], Any]) -> None:
         try:
             start.wait(10)
             work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=(work,)) for work in works]
@@ -180,9 +181,7 @@ def test_nothing_is_left_behind_whatever_threads_do(bound: int | None) -> None:
 
     async def reclaimed() -> None:
         store.assign("last", 1, 0.001)
-        async with asyncio.timeout(5):
-            while store.held:
-                await asyncio.sleep(0.02)
+        await only_held(store, 0)
 
     asyncio.run(reclaimed())
 

@@ -88,7 +88,7 @@ def test_a_url_begins_with_a_scheme(url: str) -> None:
 
 def test_a_url_is_text() -> None:
     with pytest.raises(TypeError, match=r"must be text such as .* not bytes"):
-        urls.split(b"redis://h")  # type: ignore[arg-type]
+        urls.split(b"redis://h")
 
 
 @pytest.mark.parametrize(

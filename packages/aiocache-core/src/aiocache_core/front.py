@@ -142,12 +142,12 @@ class Front(metaclass=CacheType):
         self._arrange()
 
     @property
-    def plugins(self) -> Plugins:
+    def plugins(self) -> Any:
         """The plugins, in the order in which their hooks are awaited; a list that may be changed."""
         return self._plugins
 
     @plugins.setter
-    def plugins(self, plugins: Iterable[Any] | None) -> None:
+    def plugins(self, plugins: Any) -> None:
         self._plugins = Plugins([registry.build("plugins", plugin) for plugin in plugins or ()], self._arrange)
         self._arrange()
 
