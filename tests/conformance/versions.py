@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from aiocache_core import KEEP, MISS, Key
-from tests.conformance.harness import Store, counts, has, part, plain, read, when
+from tests.conformance.harness import Store, counts, has, lacks, part, plain, read, when
 
 
 @part("compare-and-set", has("compare_and_set"))
@@ -116,6 +116,7 @@ class Versions:
             assert await backend.cas("k", version, b"late", None) is False, value
             assert await read(backend, "k") == value
 
+    @when(lacks("versions_by_value"))
     async def test_a_value_that_came_back_has_a_new_version(self, store: Store) -> None:
         await store.backend.set("k", b"a", None)
         _, version = await store.backend.gets("k")

@@ -19,6 +19,13 @@ def own_server() -> Iterator[Server]:
 
 
 @pytest.fixture
+def server_apart() -> Iterator[Server]:
+    """A server of one test, which may stop it."""
+    with memcached_server() as server:
+        yield server
+
+
+@pytest.fixture
 async def backend(own_server: Server) -> AsyncIterator[MemcachedBackend]:
     """A backend over an empty server."""
     backend = MemcachedBackend(port=own_server.port)

@@ -35,6 +35,8 @@ class Abilities:
     stores_objects: bool = False
     """Keeps any object as it is; else ``str | bytes`` go in and ``bytes`` (or ``str``) come out."""
     compare_and_set: bool = False
+    versions_by_value: bool = False
+    """Tells versions apart by the stored bytes alone: a value that was replaced and has come back counts as unchanged."""
     leases: bool = False
     scan: bool = False
     expires_in: bool = False

@@ -265,10 +265,11 @@ class MemoryBackend(Backend):
         """Return the seconds an entry has left, None without expiry, MISS for a missing key."""
         with self._lock:
             old, value = self._find(key)
-            if value is MISS:
-                return MISS
+            missing = value is MISS
             deadline: float | None = old.deadline if isinstance(old, Cell) else None
-            return None if deadline is None else max(deadline - self.clock(), 0.0)
+            if missing or deadline is None:
+                return MISS if missing else None
+            return max(deadline - self.clock(), 0.0)
 
     async def increment(self, key: Key, delta: int, ttl: float | None) -> int:
         """Add to a counter and return the result; a new one is an int, one that a serializer made text stays text."""

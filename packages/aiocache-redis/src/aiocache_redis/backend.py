@@ -58,7 +58,7 @@ class RedisBackend(Backend):
     """
 
     abilities: ClassVar[Abilities] = Abilities(
-        compare_and_set=True, leases=True, scan=True, expires_in=True, max_value=LARGEST
+        compare_and_set=True, versions_by_value=True, leases=True, scan=True, expires_in=True, max_value=LARGEST
     )
 
     def __init__(
