@@ -14,11 +14,11 @@ from aiocache_core import Backend
 from tests.conformance.harness import DEADLINE, Store, part, read
 
 
-def _can_fork(backend_class: type[Backend]) -> bool:
+def can_fork(backend_class: type[Backend]) -> bool:
     return hasattr(os, "fork")
 
 
-def _start_child(work: Callable[[], None]) -> tuple[int, int]:
+def start_child(work: Callable[[], None]) -> tuple[int, int]:
     """Run work in a forked process; return its id and the pipe that will hold what it raised."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
@@ -37,7 +37,7 @@ def _start_child(work: Callable[[], None]) -> tuple[int, int]:
         os._exit(code)
 
 
-def _finish_child(child: int, reading: int) -> None:
+def finish_child(child: int, reading: int) -> None:
     """Wait for a child; fail with what it raised, or if it hangs."""
     deadline = time.monotonic() + DEADLINE
     status = None
@@ -61,7 +61,7 @@ async def _use(backend: Backend, name: str) -> None:
         assert await read(backend, (name, "k")) == f"{name} {turn}".encode()
 
 
-@part("processes", _can_fork)
+@part("processes", can_fork)
 class Processes:
     """Fork, as multiprocessing and preloading web servers do it."""
 
@@ -78,16 +78,16 @@ class Processes:
 
                 asyncio.run(main())
 
-            child = _start_child(work)
+            child = start_child(work)
             parent.run(_use(store.backend, "parent"))
-            _finish_child(*child)
+            finish_child(*child)
             parent.run(_use(store.backend, "parent"))
             parent.run(store.end())
 
     def test_a_child_that_leaves_without_closing(self, store: Store) -> None:
         with asyncio.Runner() as parent:
             parent.run(_use(store.backend, "parent"))
-            child = _start_child(lambda: asyncio.run(_use(store.backend, "child")))
-            _finish_child(*child)
+            child = start_child(lambda: asyncio.run(_use(store.backend, "child")))
+            finish_child(*child)
             parent.run(_use(store.backend, "parent"))
             parent.run(store.end())

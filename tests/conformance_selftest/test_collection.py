@@ -38,7 +38,9 @@ class TestStore(BackendConformance):
 @pytest.mark.parametrize("backend", ["EightMethods", "Reference"])
 def test_an_authors_test_file(tmp_path: Path, backend: str, mode: str) -> None:
     (tmp_path / "test_store.py").write_text(TEST_FILE.format(backend=backend))
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\nasyncio_mode = {mode}\nfilterwarnings = error\npythonpath = {ROOT}\n")
+    settings = ["[pytest]", f"asyncio_mode = {mode}", "filterwarnings = error", f"pythonpath = {ROOT}"]
+    settings.append("asyncio_default_fixture_loop_scope = function")
+    (tmp_path / "pytest.ini").write_text("\n".join(settings))
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--import-mode=importlib", "."]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout

@@ -8,10 +8,12 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
+from aiocache_core._cells import Cell
+from aiocache_core._expiry import Timer
 from aiocache_core._types import KEEP, MISS, Key
 from aiocache_core.backend import Busy, Lease
 from aiocache_core.exceptions import UnsupportedCommand
@@ -254,6 +256,7 @@ async def test_a_lease_passes_on_when_it_is_not_renewed(store: MemoryBackend, cl
     [
         lambda store: store.set("k", 1, None),
         lambda store: store.set("k", 1, 5),
+        lambda store: store.set("k", 1, 60),
         lambda store: store.add("k", 1, None),
         lambda store: store.increment("k", 1, None),
         lambda store: store.delete("k"),
@@ -356,6 +359,58 @@ async def test_a_waiter_whose_loop_was_closed_does_no_harm(store: MemoryBackend)
     other.close()
     assert await store.store_leased(lease, 1, None)
     assert not store._waiters
+
+
+# -- a set in the middle of a step -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("held", "step", "result", "after"),
+    [
+        (1, lambda store: store.increment("k", 1, None), 11, 11),
+        (MISS, lambda store: store.increment("k", 1, None), 11, 11),
+        (1, lambda store: store.expire("k", 5), True, 10),
+        (MISS, lambda store: store.add("k", 5, None), False, 10),
+        (MISS, lambda store: store.add("k", 5, 5), False, 10),
+        (MISS, lambda store: store.lease("k", 5), 10, 10),
+    ],
+)
+async def test_a_step_sees_a_set_that_comes_in_between(
+    held: Any, step: Callable[[MemoryBackend], Coroutine[Any, Any, Any]], result: Any, after: Any
+) -> None:
+    pending = [10]
+
+    def interrupted() -> float:
+        if pending:
+            kept.assign("k", pending.pop(), None)
+        return 1000.0
+
+    kept = MemoryBackend(clock=interrupted)
+    if held is not MISS:
+        kept.assign("k", held, None)
+    assert await step(kept) == result
+    assert not pending
+    assert kept.lookup("k") == after
+
+
+async def test_gets_sees_a_set_that_comes_in_between() -> None:
+    store = MemoryBackend()
+    store.assign("k", 1, None)
+    pending = [10]
+
+    class Interrupted(Cell):
+        __slots__ = ()
+
+        @classmethod
+        def of(cls, value: Any, deadline: float | None = None) -> Self:
+            if pending:
+                store.assign("k", pending.pop(), None)
+            return super().of(value, deadline)
+
+    store._cell = Interrupted
+    value, version = await store.gets("k")
+    assert value == store.lookup("k") == 10
+    assert await store.cas("k", version, 11, None)
 
 
 # -- clear, scan, raw --------------------------------------------------------------------------------------------------
@@ -565,6 +620,67 @@ async def test_far_deadlines_stand_in_few_buckets_and_come_in_time(clock: Clock)
     assert store.held == 1
 
 
+class Racing(float):
+    """Be a ttl that lets something happen in the middle of ``assign``, as another thread could."""
+
+    happen: Callable[[], object]
+
+    def __radd__(self, now: float) -> float:
+        deadline = Racing(now + float(self))
+        deadline.happen = self.happen
+        return deadline
+
+    def __lt__(self, last: float) -> bool:
+        happen, self.happen = self.happen, lambda: None
+        happen()
+        return float(self) < last
+
+
+async def test_a_bucket_emptied_in_the_middle_of_a_set_loses_nothing(store: MemoryBackend, clock: Clock) -> None:
+    def clear() -> None:
+        store._empty()
+
+    def expire() -> None:
+        clock.now += 60
+        while store._wheel.drain(store._entries):
+            pass
+
+    for happen in (clear, expire):
+        await store.set("before", 1, 9)
+        ttl = Racing(9)
+        ttl.happen = happen
+        store.assign("k", 1, ttl)
+        bucket = store._entries["k"].bucket
+        assert "k" in bucket
+        assert any(bucket is standing for standing in store._buckets.values())
+        clock.now += 60
+        store._reclaim()
+        store._reclaim()
+        assert store.held == 0
+    await store.close()
+
+
+async def test_a_timer_that_was_replaced_does_not_come() -> None:
+    class Owner:
+        came = 0
+
+        def _reclaim(self) -> None:
+            self.came += 1
+
+    owner = Owner()
+    timer = Timer(owner)
+    for _ in range(3):
+        assert timer.start(0, 0)
+    await asyncio.sleep(0.01)
+    assert owner.came == 1
+    timer.start(0, 0)
+    del owner
+    await asyncio.sleep(0.01)
+    timer.start(0, 0)
+    del timer
+    await asyncio.sleep(0.01)
+
+
 # -- the rest ------------------------------------------------------------------------------------------------------------
 
 
@@ -575,6 +691,7 @@ async def test_far_deadlines_stand_in_few_buckets_and_come_in_time(clock: Clock)
         ({"max_entries": -1}, ValueError),
         ({"max_entries": True}, TypeError),
         ({"max_entries": "10"}, TypeError),
+        ({"max_entries": 1.5}, TypeError),
         ({"max_weight": math.nan, "weigher": len}, ValueError),
         ({"max_weight": 10}, TypeError),
         ({"weigher": len}, TypeError),
@@ -583,6 +700,40 @@ async def test_far_deadlines_stand_in_few_buckets_and_come_in_time(clock: Clock)
 def test_a_wrong_bound_is_named(options: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match=next(iter(options))):
         MemoryBackend(**options)
+
+
+async def test_a_stored_miss_is_no_entry(store: MemoryBackend) -> None:
+    for step in (
+        store.increment("k", 1, None),
+        store.add("k", 1, None),
+        store.add("k", 1, 5),
+    ):
+        await store.set("k", MISS, None)
+        assert store.lookup("k") is MISS
+        assert await step
+        assert store.lookup("k") == 1
+    await store.set("k", MISS, None)
+    await store.release(await leased(store, "k", 5))
+    await store.set("k", MISS, None)
+    assert not await store.delete("k")
+
+
+def test_a_value_freed_by_a_slice_may_begin_another(clock: Clock) -> None:
+    store = MemoryBackend(clock=clock)
+
+    class Value:
+        def __del__(self) -> None:
+            store.assign("told", 1, 5)
+
+    for number in range(50):
+        store.assign(str(number), Value(), 1 + number / 20)
+    clock.now += 10
+    store.assign("new", 1, 60)
+    assert {key: store.lookup(key) for key in store._entries} == {"told": 1, "new": 1}
+    clock.now += 100
+    store.assign("new", 1, None)
+    assert store.held == 1
+    assert not store._buckets
 
 
 async def test_a_freed_value_may_use_the_cache(store: MemoryBackend, clock: Clock) -> None:

@@ -58,12 +58,12 @@ def test_a_small_bound_holds(bound: int) -> None:
     assert store.held == bound
 
 
-@pytest.mark.parametrize("passed", [60.0, 60.01, 200.0])
-async def test_expired_entries_leave_first(passed: float) -> None:
+@pytest.mark.parametrize(("ttl", "passed"), [(60, 60.0), (60, 200.0), (5, 5.0), (5, 5.01), (5, 9.0)])
+async def test_expired_entries_leave_first(ttl: float, passed: float) -> None:
     clock = Clock()
     store = MemoryBackend(max_entries=100, clock=clock)
     for number in range(50):
-        store.assign(f"old {number}", number, 60)
+        store.assign(f"old {number}", number, ttl)
         store.lookup(f"old {number}")
         store.assign(f"live {number}", number, None)
     clock.now += passed
@@ -173,6 +173,14 @@ def test_a_value_freed_by_eviction_may_use_the_cache() -> None:
         store.assign(str(number), Value(), None)
         store.assign("next", Value(), None)
         check(store)
+
+
+def test_setdefault_returns_what_is_there() -> None:
+    store = MemoryBackend(max_entries=5)
+    store.assign("k", 1, None)
+    assert store._entries.setdefault("k", 2).value == 1
+    assert store._entries.setdefault("other", 2) == 2
+    check(store)
 
 
 def test_a_version_that_is_kept_keeps_no_neighbours() -> None:

@@ -28,9 +28,9 @@ class Proxy:
         self.delay: Callable[[], float] = lambda: 0.0
         """Gives the seconds by which a piece of a reply is late."""
         self.cut: int | None = None
-        """The bytes of replies after which a connection is closed."""
-        self.silent = False
-        """True while nothing is passed on, in a connection that stands."""
+        """The bytes of replies that are still passed on before a connection is closed."""
+        self._speaks = asyncio.Event()
+        self._speaks.set()
         self.refuses_meta = False
         """True to answer as a server without meta commands."""
         self.hold: Hold | None = None
@@ -40,6 +40,18 @@ class Proxy:
         self.most_open = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def silent(self) -> bool:
+        """True while nothing is passed on, in connections that stand."""
+        return not self._speaks.is_set()
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        if silent:
+            self._speaks.clear()
+        else:
+            self._speaks.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
@@ -62,7 +74,7 @@ class Proxy:
         for way in ways:
             way.cancel()
         for one in (writer, up_writer):
-            one.transport.abort()
+            one.close()
         self._writers -= {writer, up_writer}
         self.open -= 1
 
@@ -72,8 +84,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 self.requests.append(data)
-                while self.silent:
-                    await asyncio.sleep(0.01)
+                await self._speaks.wait()
                 if self.refuses_meta and data.startswith(b"mn\r\n"):
                     back.write(b"ERROR\r\n")
                     data = data[4:]
@@ -91,19 +102,19 @@ class Proxy:
                 await up.drain()
 
     async def _replies(self, up: asyncio.StreamReader, writer: asyncio.StreamWriter, passed: asyncio.Event) -> None:
-        sent = 0
         with contextlib.suppress(OSError):
             while data := await up.read(65536):
                 if delay := self.delay():
                     await asyncio.sleep(delay)
-                while self.silent:
-                    await asyncio.sleep(0.01)
-                if self.cut is not None and sent + len(data) >= self.cut:
-                    writer.write(data[: max(0, self.cut - sent)])
-                    with contextlib.suppress(OSError):
+                await self._speaks.wait()
+                if self.cut is not None:
+                    data = data[: self.cut]
+                    self.cut -= len(data)
+                    if not self.cut:
+                        self.cut = None
+                        writer.write(data)
                         await writer.drain()
-                    return
-                sent += len(data)
+                        return
                 writer.write(data)
                 passed.set()
 

@@ -19,7 +19,7 @@ keys = texts | st.tuples(texts.filter(bool), texts)
 
 
 def name_of(key: Key) -> bytes:
-    return names.plain(key) if isinstance(key, str) else names.spaced(key[0], GENERATION, key[1])
+    return names.plain(key) if isinstance(key, str) else names.within(key[0], GENERATION)(key[1])
 
 
 @given(keys, keys)
@@ -78,7 +78,20 @@ def test_generations_are_random_and_fit() -> None:
     assert all(re.fullmatch(rb"[A-Za-z0-9_-]{11}", generation) for generation in made)
 
 
-HOSTILE = ["a\r\nset b 0 0 1\r\nX", "a\nflush_all", " b", "a b", "b\x00c", "b 0 0 1", "noreply", "", "é" * 200, "\ud800", "\t", "x" * 1000]
+HOSTILE = [
+    "a\r\nset b 0 0 1\r\nX",
+    "a\nflush_all",
+    " b",
+    "a b",
+    "b\x00c",
+    "b 0 0 1",
+    "noreply",
+    "",
+    "é" * 200,
+    "\ud800",
+    "\t",
+    "x" * 1000,
+]
 
 
 @pytest.mark.parametrize("key", HOSTILE, ids=repr)

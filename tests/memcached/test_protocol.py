@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -39,7 +40,7 @@ def test_replies_are_the_same_in_any_pieces(cuts: list[int]) -> None:
     parser = Parser()
     replies: list[Reply] = []
     places = [0, *sorted(cuts), len(STREAM)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         replies += parser.feed(STREAM[start:end])
     assert replies == REPLIES
     assert parser.idle
@@ -62,7 +63,7 @@ def test_replies_are_the_same_byte_by_byte() -> None:
     ],
 )
 def test_what_is_no_reply_is_an_error(stream: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         Parser().feed(stream)
 
 

@@ -87,7 +87,9 @@ async def test_cas_keeps_the_expiry(backend: MemcachedBackend) -> None:
 
 
 @pytest.mark.parametrize("stored", [b"99 ", b" 5", b"+5", b"05", b"-0", b"5\n", b"18446744073709551615", b"", b"5.0"])
-async def test_what_memcached_would_count_and_is_no_integer_is_left_alone(backend: MemcachedBackend, stored: bytes) -> None:
+async def test_what_memcached_would_count_and_is_no_integer_is_left_alone(
+    backend: MemcachedBackend, stored: bytes
+) -> None:
     await backend.set("k", stored, HOUR)
     with pytest.raises(TypeError):
         await backend.increment("k", 1, None)
@@ -144,11 +146,11 @@ async def test_a_refused_value_leaves_the_connection_right(backend: MemcachedBac
 
 
 async def test_a_server_with_smaller_items_says_so() -> None:
-    with memcached_server("-I", "1k", "-o", "slab_chunk_max=1") as server:
+    with memcached_server("-I", "512k") as server:
         backend = MemcachedBackend(port=server.port)
-        await backend.set("k", b"x" * 500, None)
+        await backend.set("k", b"x" * 400_000, None)
         with pytest.raises(ValueTooLarge):
-            await backend.set("k", b"x" * 1500, None)
+            await backend.set("k", b"x" * 600_000, None)
         assert await backend.get("k") is MISS
         await backend.close()
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import Phase, settings
+
 from aiocache_core import MemoryBackend
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
-
+from aiocache_memcached import MemcachedBackend
+from aiocache_redis import RedisBackend
+from tests.conformance_selftest import broken
+from tests.conformance_selftest.reference import Reference
+from tests.conformance_selftest.reference import Server as FakeServer
 from tests.semantics.backend_machine import BackendMachine
-
-
-class Clock:
-    """Stand still until told."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
-SEARCH = settings(max_examples=60, stateful_step_count=40, deadline=None)
+from tests.semantics.searching import SEARCH, SEARCH_SERVER, Clock, search
+from tests.servers import Server
 
 
 def _memory(max_entries: int | None) -> BackendMachine:
@@ -31,8 +22,39 @@ def _memory(max_entries: int | None) -> BackendMachine:
 
 
 def test_memory_is_the_model() -> None:
-    run_state_machine_as_test(lambda: _memory(None), settings=SEARCH)
+    search(lambda: _memory(None))
 
 
 def test_bounded_memory_is_the_model_as_long_as_nothing_is_evicted() -> None:
-    run_state_machine_as_test(lambda: _memory(100), settings=SEARCH)
+    search(lambda: _memory(100))
+
+
+def test_redis_is_the_model(redis_server: Server) -> None:
+    search(lambda: BackendMachine(lambda: RedisBackend(port=redis_server.port, db=13)), SEARCH_SERVER)
+
+
+def test_memcached_is_the_model(memcached_server: Server) -> None:
+    search(lambda: BackendMachine(lambda: MemcachedBackend(port=memcached_server.port)), SEARCH_SERVER)
+
+
+@pytest.mark.parametrize(
+    "faulty",
+    [
+        broken.AddIgnoresItsTtl,
+        broken.ExpireCreates,
+        broken.IncrementLosesTheExpiry,
+        broken.IncrementStopsAtZero,
+        broken.JoinedWithoutAMark,
+        broken.SetKeepsTheOldExpiry,
+        broken.MultiGetShowsMarks,
+        broken.StoreLeasedIgnoresItsToken,
+    ],
+)
+def test_the_model_notices_a_broken_store(faulty: type[Reference]) -> None:
+    def machine() -> BackendMachine:
+        server = FakeServer()
+        return BackendMachine(lambda: faulty(server), server.clock.advance)
+
+    how = settings(SEARCH, max_examples=300, phases=[Phase.generate], derandomize=True)
+    with pytest.raises(AssertionError):
+        search(machine, how)

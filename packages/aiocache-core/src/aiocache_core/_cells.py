@@ -11,15 +11,14 @@ from aiocache_core._types import MISS, Key
 
 
 class Bucket(dict[Key, None]):
-    """Hold the keys of cells whose deadlines lie between ``first`` and ``last``, until ``due``."""
+    """Hold the keys of cells whose deadlines lie between ``first`` and ``last``."""
 
-    __slots__ = ("due", "first", "last", "retired")
+    __slots__ = ("first", "last", "retired")
 
-    def __init__(self, first: float, last: float, due: float) -> None:
+    def __init__(self, first: float, last: float) -> None:
         super().__init__()
         self.first = first
         self.last = last
-        self.due = due
         self.retired = False
         """True as soon as its keys are being taken out."""
 

@@ -221,3 +221,17 @@ class BoundedEntries(dict[Key, Any]):
     def _first(self) -> Node:
         small = self._small.weight >= self._small_weight or not self._main
         return (self._small if small and self._small else self._main).ends.following
+
+
+def check_bounds(max_entries: int | None, max_weight: float | None, weigher: Weigher | None) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for a bound that is none."""
+    for name, bound, kind in (("max_entries", max_entries, int), ("max_weight", max_weight, int | float)):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, kind)):
+            message = f"{name} must be a number or None for no bound, not {bound!r} ({type(bound).__name__})"
+            raise TypeError(message)
+        if bound is not None and not bound > 0:
+            message = f"{name} must be more than 0, or None for no bound, got {bound!r}"
+            raise ValueError(message)
+    if (max_weight is None) is not (weigher is None):
+        message = "max_weight and weigher belong together; give both, or max_entries alone"
+        raise TypeError(message)

@@ -34,15 +34,15 @@ GONE: Final = -math.inf
 class Wheel:
     """Hold the keys of entries with a deadline, under the store's lock but for one exception.
 
-    A new cell may be stored without the lock, so: put its key into a bucket, store the cell, and then see if the key
-    still stands there and the bucket is not retired. Whoever takes a key out of a bucket looks at its entry afterwards,
-    and puts the key back if it is needed. So at least one of both sees the other.
+    A new cell may be stored without the lock, so: store it, put its key into a bucket, and then see if the bucket is
+    retired. Whoever takes keys out of a bucket retires it before, or looks at the key's entry afterwards, and puts the
+    key back if it is needed there. So at least one of both sees the other.
     """
 
     def __init__(self, clock: Callable[[], float], waiters: Waiters) -> None:
         self.buckets: dict[float, Bucket] = {}
         """The buckets by the time (s) at which they are due."""
-        self.recent = Bucket(math.inf, math.inf, -math.inf)
+        self.recent = Bucket(math.inf, -math.inf)
         """The bucket that was chosen last."""
         self._order: list[float] = []
         self._clock = clock
@@ -62,7 +62,7 @@ class Wheel:
     def _bucket(self, first: float, width: float, due: float) -> Bucket:
         bucket = self.buckets.get(due)
         if bucket is None:
-            new = Bucket(first, first + width, due)
+            new = Bucket(first, first + width)
             bucket = self.buckets.setdefault(due, new)
             if bucket is new:
                 heapq.heappush(self._order, due)
@@ -156,30 +156,34 @@ class Owner(Protocol):
 
 
 class Timer:
-    """Stand in one running loop for its owner, and keep neither the loop nor the owner alive."""
+    """Come to its owner from one running loop, and keep neither the loop nor the owner alive."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Owner) -> None:
+        self._owner = weakref.ref(owner)
+        self._turn = 0
         self._handle: Callable[[], asyncio.TimerHandle | None] = _nothing
         """Weak, as a loop's timer knows its loop."""
         self._loop: Callable[[], asyncio.AbstractEventLoop | None] = _nothing
         self.late = GONE
         """The time (of the owner's clock) at which the timer has failed to come, its loop being stopped or closed."""
 
-    def start(self, owner: Owner, pause: float, now: float) -> bool:
-        """Come to the owner in so many seconds; return False where no loop runs."""
+    def start(self, pause: float, now: float) -> bool:
+        """Come in so many seconds, and not as told before; return False where no loop runs."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        self._handle = weakref.ref(loop.call_later(pause, self._come, weakref.ref(owner)), self._dropped)
+        self._turn += 1
+        timer: weakref.ref[Timer] = weakref.ref(self)
+        handle = loop.call_later(pause, _come, timer, self._turn)
+        self._handle = weakref.ref(handle, self._dropped)
         self._loop = weakref.ref(loop)
         self.late = now + pause + 2 * LONGEST_PAUSE
         return True
 
-    def _dropped(self, handle: object) -> None:
-        """Notice that the loop was closed, as it drops its timers then."""
-        if handle is self._handle:
-            self.late = GONE
+    def _dropped(self, _: object) -> None:
+        """Notice that the loop was closed, as it drops its timers then, or that there was no reason to start anew."""
+        self.late = GONE
 
     def stop(self) -> None:
         """Leave the running loop, if it stands there."""
@@ -189,11 +193,17 @@ class Timer:
             self._handle = _nothing
             self.late = GONE
 
-    @staticmethod
-    def _come(reference: weakref.ref[Owner]) -> None:
-        owner = reference()
-        if owner is not None:
+    def come(self, turn: int) -> None:
+        """Come to the owner, unless told otherwise since."""
+        owner = self._owner()
+        if owner is not None and turn == self._turn:
             owner._reclaim()
+
+
+def _come(timer: weakref.ref[Timer], turn: int) -> None:
+    found = timer()
+    if found is not None:
+        found.come(turn)
 
 
 def _nothing() -> None:

@@ -3,11 +3,10 @@
 The entries are one dict. An entry without expiry is the bare value, so that reading it costs one look into the dict. One
 with an expiry or a version is a private :class:`~aiocache_core._cells.Cell`; a lease's mark is a cell without a value.
 
-Threads: ``lookup`` takes no lock, as it reads one entry once. An ``assign`` without ttl into an unbounded store takes
-none either: one write into the dict. Everything else takes the lock, so that only such assigns can come between its
-steps; whatever depends on what was there is written by :func:`~aiocache_core._cells.replace` or ``setdefault``, which
-see if one has come. The lock may be taken again by its holder: freeing a value may run code of the user's, which may use
-the cache.
+Threads: ``lookup`` takes no lock, as it reads one entry once. ``assign`` into an unbounded store takes none either, as
+it is one write into the dict. Everything else takes the lock, so that only assigns can come between its steps; whatever
+depends on what was there is written by :func:`~aiocache_core._cells.replace` or ``setdefault``, which see if one has
+come. The lock may be taken again by its holder: freeing a value may run code of the user's, which may use the cache.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, ClassVar, Final
 
-from aiocache_core._cells import Bucket, Cell, Waiters, replace
-from aiocache_core._eviction import BoundedEntries, Node, Weigher
+from aiocache_core._cells import Cell, Waiters, replace
+from aiocache_core._eviction import BoundedEntries, Node, Weigher, check_bounds
 from aiocache_core._expiry import GONE, SLICE, Timer, Wheel
 from aiocache_core._types import KEEP, MISS, Keep, Key, Miss, Stored
 from aiocache_core.backend import Abilities, Backend, Busy, Lease, added, counter
@@ -63,16 +62,16 @@ class MemoryBackend(Backend):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make an empty store. Raises ``TypeError`` or ``ValueError`` for a bound that is none."""
-        _check_bounds(max_entries, max_weight, weigher)
+        check_bounds(max_entries, max_weight, weigher)
         self.max_entries = max_entries
         self.max_weight = max_weight
         self.weigher = weigher
         self.clock = clock
         bounded = max_entries is not None or max_weight is not None
-        self._cell = Node if bounded else Cell
+        self._cell: type[Cell] = Node if bounded else Cell
         self._lock = threading.RLock()
         self._waiters = Waiters()
-        self._timer = Timer()
+        self._timer = Timer(self)
         self._begin()
 
     def _begin(self) -> None:
@@ -116,17 +115,19 @@ class MemoryBackend(Backend):
         now = self.clock()
         deadline = now + ttl
         bucket = self._wheel.recent
-        if now >= bucket.due or not bucket.first <= deadline < bucket.last:
-            bucket = self._bucket(deadline, now)
-        cell = self._cell()
+        if not bucket.first <= deadline < bucket.last:
+            with self._lock:
+                bucket = self._wheel.choose(deadline, now)
+        kind = self._cell
+        cell = kind()
         cell.value, cell.deadline, cell.bucket = stored, deadline, bucket
-        bucket[key] = None
         entries = self._entries
-        old = entries.get(key)
+        old: Any = entries.get(key)
         entries[key] = cell
-        if key not in bucket or bucket.retired:
-            self._assigned_late(key, cell, now)
-        if type(old) is self._cell and (old.bucket is not bucket or old.value is MISS):
+        bucket[key] = None
+        if bucket.retired:
+            self._enter_again(key, cell, now)
+        if type(old) is kind and (old.bucket is not bucket or old.value is MISS):
             with self._lock:
                 self._gone(key, old)
         if now >= self._timer.late:
@@ -134,7 +135,7 @@ class MemoryBackend(Backend):
 
     def _assign_beside(self, key: Key, stored: Stored) -> None:
         """Store without expiry, while other entries have one."""
-        old = self._entries.get(key)
+        old: Any = self._entries.get(key)
         self._entries[key] = stored
         if type(old) is self._cell:
             with self._lock:
@@ -142,12 +143,8 @@ class MemoryBackend(Backend):
         if self._timer.late == GONE:
             self._tend(self.clock())
 
-    def _bucket(self, deadline: float, now: float) -> Bucket:
-        with self._lock:
-            return self._wheel.choose(deadline, now)
-
-    def _assigned_late(self, key: Key, cell: Cell, now: float) -> None:
-        """Enter a key anew whose bucket was emptied while its cell was stored."""
+    def _enter_again(self, key: Key, cell: Cell, now: float) -> None:
+        """Enter a key into another bucket, its own having been retired while its cell was stored."""
         with self._lock:
             if self._entries.get(key) is cell:
                 self._wheel.file(self._entries, key, cell, now)
@@ -165,7 +162,7 @@ class MemoryBackend(Backend):
         return cell.deadline is None or cell.deadline > self.clock()
 
     def _is_mark(self, found: Any) -> bool:
-        return isinstance(found, Cell) and found.value is MISS and self._alive(found)
+        return isinstance(found, Cell) and found.value is MISS and found.deadline is not None and self._alive(found)
 
     def _swap(self, key: Key, old: Any, new: Any, ttl: float | Keep | None) -> bool:
         """Put an entry in the place of another one, unless that has changed; MISS for either is none."""
@@ -177,7 +174,7 @@ class MemoryBackend(Backend):
         if deadline is not None:
             new = self._cell.of(new, deadline)
         entries = self._entries
-        done = entries.setdefault(key, new) is new if old is MISS else replace(entries, key, old, new)
+        done = (old is MISS and entries.setdefault(key, new) is new) or replace(entries, key, old, new)
         if done:
             if isinstance(new, Cell):
                 self._wheel.file(entries, key, new, now)
@@ -197,7 +194,7 @@ class MemoryBackend(Backend):
         """See to it that a timer stands while an entry has a deadline; where no loop runs, free a slice now."""
         if self._buckets and now >= self._timer.late:
             with self._lock:
-                if not self._timer.start(self, self._wheel.pause(), now):
+                if not self._timer.start(self._wheel.pause(), now):
                     self._wheel.drain(self._entries)
 
     def _reclaim(self) -> None:
@@ -205,7 +202,7 @@ class MemoryBackend(Backend):
         with self._lock:
             self._wheel.drain(self._entries)
             if self._buckets:
-                self._timer.start(self, self._wheel.pause(), self.clock())
+                self._timer.start(self._wheel.pause(), self.clock())
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -307,7 +304,7 @@ class MemoryBackend(Backend):
     async def clear(self, namespace: str | None) -> None:
         """Remove all entries of one namespace, or at once all of the store for None; the loop goes on meanwhile."""
         if namespace is None:
-            await _free(self._empty())
+            await self._free(self._empty())
             return
         for keys in _batches(list(self._entries), SLICE):
             with self._lock:
@@ -320,12 +317,21 @@ class MemoryBackend(Backend):
         """Begin anew; return what the entries were."""
         with self._lock:
             old = self._entries
-            wheel = self._wheel
+            self._wheel.retire()
             self._begin()
-            wheel.retire()
             for key in tuple(self._waiters):
                 self._waiters.wake(key)
             return old
+
+    async def _free(self, entries: dict[Key, Any]) -> None:
+        """Free entries that nobody can reach any more, a slice at a time."""
+        while entries:
+            with self._lock:  # a writer that has found them before may still be there
+                for _ in range(min(SLICE, len(entries))):
+                    _, entry = dict.popitem(entries)
+                    if isinstance(entry, Node):
+                        entry.queue.take(entry)
+            await asyncio.sleep(0)
 
     def _pop(self, key: Key) -> Any:
         """Remove whatever is there, and return it if it was a value, else MISS."""
@@ -456,19 +462,6 @@ class LiveEntries(MutableMapping[Key, Any]):
         raise KeyError(key)
 
 
-def _check_bounds(max_entries: int | None, max_weight: float | None, weigher: Weigher | None) -> None:
-    for name, bound in (("max_entries", max_entries), ("max_weight", max_weight)):
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
-            message = f"{name} must be a number or None for no bound, not {bound!r} ({type(bound).__name__})"
-            raise TypeError(message)
-        if bound is not None and not bound > 0:
-            message = f"{name} must be more than 0, or None for no bound, got {bound!r}"
-            raise ValueError(message)
-    if (max_weight is None) is not (weigher is None):
-        message = "max_weight and weigher belong together; give both, or max_entries alone"
-        raise TypeError(message)
-
-
 def _like(value: object, total: int) -> int | str | bytes:
     if isinstance(value, bytes):
         return b"%d" % total
@@ -476,15 +469,8 @@ def _like(value: object, total: int) -> int | str | bytes:
 
 
 def _batches(keys: list[Key], size: int) -> Iterator[list[Key]]:
-    return (keys[start : start + size] for start in range(0, len(keys), size))
-
-
-async def _free(entries: dict[Key, Any]) -> None:
-    """Free entries that nobody can reach any more, a slice at a time."""
-    free = dict.popitem
-    while entries:
-        for _ in range(min(SLICE, len(entries))):
-            _, entry = free(entries)
-            if isinstance(entry, Node):
-                entry.queue.take(entry)
-        await asyncio.sleep(0)
+    """Yield the last keys of a list and take them out, until it is empty: freeing them all at once would take long."""
+    while keys:
+        batch = keys[-size:]
+        del keys[-size:]
+        yield batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from aiocache_core import (
@@ -21,10 +21,10 @@ from aiocache_core import (
 )
 from aiocache_memcached import protocol, raw
 from aiocache_memcached.bulk import Bulk
-from aiocache_memcached.connection import Request
+from aiocache_memcached.connection import Answer, Request
 from aiocache_memcached.leases import Leases
 from aiocache_memcached.namespaces import Namespaces, parts
-from aiocache_memcached.pool import Answer, Pool
+from aiocache_memcached.pool import Pool
 from aiocache_memcached.protocol import LARGEST, MARK, Item
 from aiocache_memcached.versions import Versions
 
@@ -49,7 +49,7 @@ class MemcachedBackend(Backend):
         leases=True,
         expires_in=True,
         ttl_step=1.0,
-        max_value=2**20 - 512,  # of a server that was not told another -I; the rest is for the key and the server's own
+        max_value=2**20,  # of a server that was not told another -I; key and bookkeeping are a part of it
     )
 
     def __init__(
@@ -80,8 +80,8 @@ class MemcachedBackend(Backend):
     def _open_pool(self) -> Pool:
         return Pool(self.endpoint, self.port, self.pool_size)
 
-    async def _exchange(self, request: Request) -> Answer:
-        return await self._pools.current().exchange(request)
+    def _exchange(self, request: Request) -> Awaitable[Answer]:
+        return self._pools.current().exchange(request)
 
     # -- one key -----------------------------------------------------------------------------------------------------------
 

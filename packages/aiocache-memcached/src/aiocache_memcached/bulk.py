@@ -7,7 +7,9 @@ from typing import Final
 
 from aiocache_core import Key, Stored, UnsupportedCommand
 from aiocache_memcached import protocol
-from aiocache_memcached.namespaces import Namer, Namespaces, Told, parts
+from aiocache_memcached.connection import Answer
+from aiocache_memcached.names import Namer
+from aiocache_memcached.namespaces import Namespaces, parts
 from aiocache_memcached.protocol import MARK
 
 MOST_KEYS: Final = 500
@@ -28,7 +30,7 @@ class Bulk:
         """Return the values that are there."""
         found: dict[Key, Stored] = {}
         for namespace, texts in _by_namespace(keys):
-            for batch in _batches(texts):
+            for batch in _runs(texts):
                 named: dict[bytes, str] = {}
                 told = await self._namespaces.ask(namespace, _reading(batch, named), -(-len(batch) // _NAMES_IN_A_LINE))
                 for reply in told.replies:
@@ -51,7 +53,7 @@ class Bulk:
         """Remove whatever is there; return how many values were. Whether it is one is asked for in the same write."""
         removed = 0
         for namespace, texts in _by_namespace(keys):
-            for batch in _batches(texts):
+            for batch in _runs(texts):
                 replies = (await self._remove_batch(namespace, batch)).replies
                 removed += sum(
                     protocol.told(done) == b"DELETED" and protocol.flags(looked) != MARK
@@ -59,7 +61,7 @@ class Bulk:
                 )
         return removed
 
-    async def _remove_batch(self, namespace: str | None, batch: Sequence[str]) -> Told:
+    async def _remove_batch(self, namespace: str | None, batch: Sequence[str]) -> Answer:
         ask = self._namespaces.ask
         try:
             return await ask(namespace, _removing(batch, protocol.meta_peek), 2 * len(batch), meta=True)
@@ -76,12 +78,17 @@ def _by_namespace(keys: Iterable[Key]) -> Iterator[tuple[str | None, list[str]]]
     return ((namespace, list(texts)) for namespace, texts in groups.items())
 
 
-def _batches(texts: Sequence[str], data: Mapping[str, bytes] | None = None) -> Iterator[list[str]]:
-    """Return the texts in runs of at most so many, and of so many bytes where these are given."""
+def _runs(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Return the texts in runs of at most so many."""
+    return (texts[start : start + MOST_KEYS] for start in range(0, len(texts), MOST_KEYS))
+
+
+def _batches(texts: Sequence[str], data: Mapping[str, bytes]) -> Iterator[list[str]]:
+    """Return the texts in runs of at most so many, and of values of so many bytes."""
     batch: list[str] = []
     size = 0
     for text in texts:
-        weight = 0 if data is None else len(data[text])
+        weight = len(data[text])
         if batch and (len(batch) == MOST_KEYS or size + weight > MOST_BYTES):
             yield batch
             batch, size = [], 0

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from aiocache_core import MISS, Busy, Key, Lease, Stored, records
 from aiocache_memcached import protocol
-from aiocache_memcached.namespaces import Namespaces, Told, Version, parts
+from aiocache_memcached.connection import Answer
+from aiocache_memcached.namespaces import Namespaces, Version, parts
 from aiocache_memcached.protocol import MARK, Item, Reply
 
 _SPARE: Final = 60.0
@@ -117,7 +118,7 @@ class Leases:
     # -- what was found ----------------------------------------------------------------------------------------------------
 
     def _read(
-        self, key: Key, seconds: float, mark: bytes, told: Told, asked: float
+        self, key: Key, seconds: float, mark: bytes, told: Answer, asked: float
     ) -> Stored | Lease | Busy | Sighting:
         """Return what an entry means: a value, our lease, another's, a dead one's sighting, or MISS for "ask again"."""
         found = protocol.item(told.replies[-1])
@@ -131,8 +132,9 @@ class Leases:
         sighting = self._seen.get(key)
         if sighting is None or sighting.version != version:
             sighting = self._watch(key, Sighting(version, self._clock()))
-        left = sighting.since + _lease_of(found, seconds) - asked
-        return Busy(left) if left > 0 else sighting
+        lease = _lease_of(found, seconds)
+        left = sighting.since + lease - asked
+        return Busy(min(left, lease)) if left > 0 else sighting
 
     async def _take_over(
         self, key: Key, seconds: float, mark: bytes, version: Version
@@ -143,7 +145,7 @@ class Leases:
         if replies is None:
             return MISS
         protocol.told(replies[0])
-        answer = self._read(key, seconds, mark, Told(replies, version.generation, version.server), asked)
+        answer = self._read(key, seconds, mark, Answer(replies, version.server, version.generation), asked)
         return MISS if isinstance(answer, Sighting) else answer
 
     async def _put(self, key: Key, mark: bytes, seconds: float, version: Version) -> list[Reply] | None:

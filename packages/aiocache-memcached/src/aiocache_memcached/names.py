@@ -20,10 +20,14 @@ import base64
 import hashlib
 import re
 import secrets
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 from urllib.parse import quote_from_bytes
 
 from aiocache_core import keys
+
+Namer: TypeAlias = Callable[[str], bytes]
+"""Gives the name of a key's text."""
 
 LONGEST: Final = 250
 """The length (bytes) of the longest name that memcached holds."""
@@ -38,10 +42,10 @@ def plain(key: str) -> bytes:
     return _fit(keys.encode(key))
 
 
-def spaced(namespace: str, generation: bytes, key: str) -> bytes:
-    """Return the name of a key in a namespace of this generation."""
-    prefix = keys.prefix(namespace).encode("utf-8", "surrogatepass")
-    return _fit(b"%b%b:%b" % (prefix, generation, key.encode("utf-8", "surrogatepass")))
+def within(namespace: str, generation: bytes) -> Namer:
+    """Return the function that gives the names of keys in a namespace of this generation."""
+    prefix = b"%b%b:" % (keys.prefix(namespace).encode("utf-8", "surrogatepass"), generation)
+    return lambda key: _fit(prefix + key.encode("utf-8", "surrogatepass"))
 
 
 def generation_of(namespace: str) -> bytes:

@@ -15,23 +15,15 @@ from typing import Final, NamedTuple, TypeAlias
 
 from aiocache_core import Key
 from aiocache_memcached import names, protocol
-from aiocache_memcached.connection import Request
-from aiocache_memcached.pool import AnotherServer, Answer
+from aiocache_memcached.connection import Answer, Request
+from aiocache_memcached.names import Namer
+from aiocache_memcached.pool import AnotherServer
 from aiocache_memcached.protocol import Reply
 
 Exchange: TypeAlias = Callable[[Request], Awaitable[Answer]]
-Namer: TypeAlias = Callable[[str], bytes]
 
 _MOST_KNOWN: Final = 10_000
 """The namespaces whose generations are remembered; for others a command may have to be repeated."""
-
-
-class Told(NamedTuple):
-    """Hold the replies to a request, and where and when they were given."""
-
-    replies: list[Reply]
-    generation: bytes | None
-    server: bytes
 
 
 class Version(NamedTuple):
@@ -56,11 +48,10 @@ class Namespaces:
 
     async def ask(
         self, namespace: str | None, request: Callable[[Namer], bytes], replies: int = 1, *, meta: bool = False
-    ) -> Told:
+    ) -> Answer:
         """Return the replies to what ``request`` makes of a function that names keys, sent under the present generation."""
         if namespace is None:
-            answer = await self._exchange(Request(request(names.plain), replies, meta))
-            return Told(answer.replies, None, answer.server)
+            return await self._exchange(Request(request(names.plain), replies, meta))
         while True:
             generation = self._known.get(namespace)
             place = names.generation_of(namespace)
@@ -68,12 +59,12 @@ class Namespaces:
             if generation is None:
                 generation = names.new_generation()
                 check, checks = protocol.store(b"add", place, generation, 0) + check, 2
-            payload = request(_namer(namespace, generation))
+            payload = request(names.within(namespace, generation))
             answer = await self._exchange(Request(check + payload, checks + replies, meta))
             if checks == 2:
                 protocol.told(answer.replies[0])  # the server may have no memory even for this
             if self._note(namespace, generation, answer.replies[checks - 1]):
-                return Told(answer.replies[checks:], generation, answer.server)
+                return Answer(answer.replies[checks:], answer.server, generation)
 
     async def ask_under(
         self, key: Key, version: Version, request: Callable[[bytes], bytes], replies: int = 1, *, meta: bool = False
@@ -85,7 +76,7 @@ class Namespaces:
             if namespace is None or generation is None:
                 return (await self._exchange(Request(request(names.plain(text)), replies, meta, server))).replies
             check = protocol.get([names.generation_of(namespace)])
-            payload = request(names.spaced(namespace, generation, text))
+            payload = request(names.within(namespace, generation)(text))
             answer = await self._exchange(Request(check + payload, 1 + replies, meta, server))
         except AnotherServer:
             return None
@@ -114,7 +105,3 @@ class Namespaces:
         if namespace not in self._known and len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[namespace] = generation
-
-
-def _namer(namespace: str, generation: bytes) -> Namer:
-    return lambda key: names.spaced(namespace, generation, key)

@@ -150,9 +150,14 @@ def item(reply: Reply) -> Item | None:
 
 def told(reply: Reply) -> bytes:
     """Return the line of a reply, such as ``STORED``. Raises ``BackendError`` if it tells an error."""
-    if isinstance(reply, list) or reply.startswith((b"SERVER_ERROR", b"CLIENT_ERROR", b"ERROR")):
+    if isinstance(reply, list) or is_error(reply):
         raise _error(reply)
     return reply
+
+
+def is_error(reply: Reply) -> bool:
+    """Return True if the server has refused or not understood a command."""
+    return isinstance(reply, bytes) and reply.startswith((b"SERVER_ERROR", b"CLIENT_ERROR", b"ERROR"))
 
 
 def flags(reply: Reply) -> int | None:
@@ -176,16 +181,15 @@ def is_too_large(reply: Reply) -> bool:
 def too_large(size: int) -> ValueTooLarge:
     """Return the error for a value of a size (bytes)."""
     message = (
-        f"memcached takes no value of {size} bytes; the key is empty now. "
-        f"Compress it, split it, or start the server with a larger -I"
+        f"memcached takes no value of {size} bytes, and the old one, which it was to replace, is gone; "
+        f"compress it, split it, or start the server with a larger -I"
     )
     return ValueTooLarge(message)
 
 
 def _error(reply: Reply) -> BackendError:
-    line = reply if isinstance(reply, bytes) else b"entries where a line was expected"
-    if line.startswith((b"SERVER_ERROR", b"CLIENT_ERROR", b"ERROR")):
-        return BackendError(f"memcached refused the command: {line.decode('ascii', 'replace')}")
+    if isinstance(reply, bytes) and is_error(reply):
+        return BackendError(f"memcached refused the command: {reply.decode('ascii', 'replace')}")
     return BackendError("memcached gave a reply that does not belong to the command")
 
 
@@ -198,6 +202,8 @@ class Parser:
         self._needed = 0
         """The bytes without which nothing more can be read; a large value is not looked at for each of its pieces."""
         self._items: list[Item] = []
+        self.tolerant = False
+        """True while it does no harm if the server does not understand."""
         self.lost = False
         """True if the server said that it did not understand: what comes next may belong to anything."""
 
@@ -215,7 +221,11 @@ class Parser:
                 return []
             data = b"".join(self._pieces)
         replies: list[Reply] = []
-        rest = self._cut(data, replies)
+        try:
+            rest = self._cut(data, replies)
+        except IndexError:
+            message = "a word is missing"
+            raise ValueError(message) from None
         self._pieces = [data[rest:]] if rest < len(data) else []
         self._size = len(data) - rest
         return replies
@@ -233,18 +243,20 @@ class Parser:
                 return start
             line = data[start:end]
             if line.startswith(b"VALUE "):
-                name, flags, size, *unique = line[6:].split()
-                stop = end + 2 + int(size)
-                if not end + 2 <= stop <= end + 2 + LARGEST:
+                words = line.split(b" ")
+                value, size = end + 2, int(words[3])
+                stop = value + size
+                if not 0 <= size <= LARGEST:
                     message = "the size is out of range"
                     raise ValueError(message)
                 if len(data) < stop + 2:
                     self._needed = stop + 2 - start
                     return start
-                if data[stop : stop + 2] != b"\r\n":
+                if not data.startswith(b"\r\n", stop):
                     message = "the value does not end where it should"
                     raise ValueError(message)
-                self._items.append(Item(name, int(flags), data[end + 2 : stop], int(unique[0]) if unique else 0))
+                unique = int(words[4]) if len(words) > 4 else 0
+                self._items.append(Item(words[1], int(words[2]), data[value:stop], unique))
                 start = stop + 2
                 continue
             if line == b"END":
@@ -255,6 +267,6 @@ class Parser:
                 self._items.append(Item(name, 0, text))
             else:
                 self._items = []  # an error may come in the middle of them
-                self.lost |= line.startswith((b"ERROR", b"CLIENT_ERROR"))
+                self.lost |= not self.tolerant and line.startswith((b"ERROR", b"CLIENT_ERROR"))
                 replies.append(line)
             start = end + 2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -28,7 +28,7 @@ from aiocache_core import (
     records,
 )
 from aiocache_redis import scripts
-from aiocache_redis.connection import POOL_SIZE, Client, WaitingPool
+from aiocache_redis.connection import POOL_SIZE, TCP, TLS, Client, Unix, WaitingPool
 from aiocache_redis.errors import RAISED, mapped
 from aiocache_redis.notices import Notices
 
@@ -40,8 +40,11 @@ BATCH_BYTES: Final = 1_000_000
 """The bytes of values in one write, unless one value alone is larger."""
 LARGEST: Final = 512 * 1024 * 1024
 """The bytes that redis takes for a value."""
+NO_MINIMUM: Final = "pool_min_size has no effect: connections are opened when they are needed; leave it out"
 _LONGEST: Final = 2**53
 """The milliseconds of the longest expiry; redis adds the present time to it in 64 bits."""
+
+_name: Final = keys.encode
 
 
 class RedisBackend(Backend):
@@ -54,7 +57,9 @@ class RedisBackend(Backend):
     - ``create_connection_timeout``: the seconds for opening a connection, besides each command's own timeout.
     - ``connection_pool_class``, ``connection_pool_kwargs``: redis-py's own pool class and options of its connections.
 
-    Nothing is retried; a connection that the server has closed while it lay idle is opened anew before it is used.
+    Nothing is retried; a connection that the server has closed while it lay idle is opened anew before it is used. Waiting
+    for a lease takes one connection more than the pool's, for notices. A key that holds another data type than a string is
+    an error to ``get``, ``gets``, ``cas`` and ``lease``, no integer to ``increment``, and a miss to ``multi_get``.
     """
 
     abilities: ClassVar[Abilities] = Abilities(
@@ -79,32 +84,40 @@ class RedisBackend(Backend):
     ) -> None:
         """Take the options; nothing is opened before the first command."""
         if pool_min_size is not None:
-            message = "pool_min_size has no effect: connections are opened when they are needed; leave it out"
-            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            warnings.warn(NO_MINIMUM, DeprecationWarning, stacklevel=2)
         self.endpoint = endpoint
-        self.port = int(port)
-        self.db = int(db)
+        self.port: int = int(port)
+        self.db: int = int(db)
         self.username = username
         self.password = password
         self.unix_socket_path = unix_socket_path
         self.ssl = ssl
-        self.pool_max_size = None if pool_max_size is None else int(pool_max_size)
-        self.create_connection_timeout = float(create_connection_timeout) if create_connection_timeout else None
+        self.pool_max_size: int | None = None if pool_max_size is None else int(pool_max_size)
+        if self.pool_max_size is not None and self.pool_max_size < 1:
+            message = f"pool_max_size must be at least 1, got {self.pool_max_size}; leave it out for {POOL_SIZE}"
+            raise ValueError(message)
+        self.create_connection_timeout: float | None = (
+            float(create_connection_timeout) if create_connection_timeout else None
+        )
         self.connection_pool_class = connection_pool_class
-        self.connection_pool_kwargs = dict(connection_pool_kwargs or {})
+        self.connection_pool_kwargs: dict[str, Any] = dict(connection_pool_kwargs or {})
+        if self.connection_pool_kwargs.get("decode_responses"):
+            message = "connection_pool_kwargs must not ask for decode_responses: values are bytes; choose a serializer"
+            raise ValueError(message)
         self._channel = b"aiocache:%d:" % self.db
         self._clients: Clients[tuple[Client, Notices]] = Clients(self._open, self._shut)
 
     @property
     def where(self) -> str:
         """Where the server is, without any secret."""
-        return self.unix_socket_path or f"{self.endpoint}:{self.port}"
+        host = f"[{self.endpoint}]" if ":" in self.endpoint else self.endpoint
+        return self.unix_socket_path or f"{host}:{self.port}"
 
     def _open(self) -> tuple[Client, Notices]:
         place: dict[str, Any] = {"host": self.endpoint, "port": self.port}
-        connection_class: type[Any] = SSLConnection if self.ssl else Connection
+        connection_class: type[Any] = TLS if self.ssl else TCP
         if self.unix_socket_path is not None:
-            place, connection_class = {"path": self.unix_socket_path}, UnixDomainSocketConnection
+            place, connection_class = {"path": self.unix_socket_path}, Unix
         options: dict[str, Any] = {
             "connection_class": connection_class,
             **place,
@@ -113,9 +126,10 @@ class RedisBackend(Backend):
             "password": self.password,
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": None,  # the deadline is the command's own
             "socket_connect_timeout": self.create_connection_timeout,
-            "max_connections": self.pool_max_size or POOL_SIZE,
             **self.connection_pool_kwargs,
+            "max_connections": self.pool_max_size or self.connection_pool_kwargs.get("max_connections") or POOL_SIZE,
         }
         pool = (self.connection_pool_class or WaitingPool)(**options)
         return Client(pool), Notices(pool)
@@ -126,30 +140,32 @@ class RedisBackend(Backend):
         await client.close()
 
     async def _call(self, call: Callable[[Client], Awaitable[T]]) -> T:
-        """Await a call of this loop's client; the one place where redis-py's errors become the cache's."""
+        """Await a call of this loop's client; here and in the next method redis-py's errors become the cache's."""
+        client = self._clients.current()[0]
         try:
-            return await call(self._clients.current()[0])
+            return await call(client)
         except RAISED as error:
-            raise mapped(error, self.where) from error
+            raise mapped(error, self.where, closed=client.closed) from error
 
     async def _command(self, *words: Any) -> Any:
+        client = self._clients.current()[0]
         try:
-            return await self._clients.current()[0].command(*words)
+            return await client.command(*words)
         except RAISED as error:
-            raise mapped(error, self.where) from error
+            raise mapped(error, self.where, closed=client.closed) from error
 
     async def _script(self, script: scripts.Script, key: Key, *arguments: Any) -> Any:
-        return await self._call(lambda client: client.script(script, keys.encode(key), *arguments))
+        return await self._call(lambda client: client.script(script, _name(key), *arguments))
 
     # -- one key -------------------------------------------------------------------------------------------------------
 
     async def get(self, key: Key) -> Stored | Miss:
         """Return what is stored, or MISS."""
-        return _value(await self._command("GET", keys.encode(key)))
+        return _value(await self._command("GET", _name(key)))
 
     async def set(self, key: Key, stored: Stored, ttl: float | None) -> None:
         """Store a value and its ttl in one step."""
-        name = keys.encode(key)
+        name = _name(key)
         if len(stored) > LARGEST:
             await self._refuse(name, stored)
         if ttl is None:
@@ -203,7 +219,7 @@ class RedisBackend(Backend):
 
     async def gets(self, key: Key) -> tuple[Stored | Miss, Any]:
         """Return what is stored, and the bytes themselves as its version."""
-        found = await self._command("GET", keys.encode(key))
+        found = await self._command("GET", _name(key))
         return _value(found), found
 
     async def cas(self, key: Key, version: Any, stored: Stored | Miss, ttl: float | Keep | None) -> bool:
@@ -214,22 +230,23 @@ class RedisBackend(Backend):
             how, value = "delete", b""
         else:
             if len(stored) > LARGEST:
-                await self._refuse(keys.encode(key), stored)
+                await self._refuse(_name(key), stored)
             how, value = ("keep" if isinstance(ttl, Keep) else str(_px(ttl))), stored
         return bool(await self._script(scripts.CAS, key, version, how, value))
 
     # -- several keys --------------------------------------------------------------------------------------------------
 
-    async def multi_get(self, keys_: Sequence[Key]) -> list[Stored | Miss]:
+    async def multi_get(self, keys: Sequence[Key]) -> list[Stored | Miss]:
         """Return what is stored for each key, in order, MISS for a miss."""
+        names = [_name(key) for key in keys]
         found: list[Stored | Miss] = []
-        for names in _batches(map(keys.encode, keys_)):
-            found += map(_value, await self._command("MGET", *names))
+        for start in range(0, len(names), BATCH):
+            found += map(_value, await self._command("MGET", *names[start : start + BATCH]))
         return found
 
     async def multi_set(self, pairs: Iterable[tuple[Key, Stored]], ttl: float | None) -> None:
         """Store pairs with one ttl, in one write unless they are many."""
-        for batch in _batches(((keys.encode(key), stored) for key, stored in pairs), size=lambda pair: len(pair[1])):
+        for batch in _batches(((_name(key), stored) for key, stored in pairs), size=lambda pair: len(pair[1])):
             for name, stored in batch:
                 if len(stored) > LARGEST:
                     await self._refuse(name, stored)
@@ -240,10 +257,10 @@ class RedisBackend(Backend):
                 commands = [("SET", name, stored, *expiry) for name, stored in batch]
                 await self._call(lambda client, commands=commands: client.batch(commands))  # type: ignore[misc]
 
-    async def multi_delete(self, keys_: Iterable[Key]) -> int:
+    async def multi_delete(self, keys: Iterable[Key]) -> int:
         """Remove the keys; return how many values were there."""
         removed = 0
-        for names in _batches(map(keys.encode, dict.fromkeys(keys_))):
+        for names in _batches(map(_name, dict.fromkeys(keys))):
             removed += sum(
                 await self._call(lambda client, names=names: client.scripts(scripts.DELETE, names, self._channel))  # type: ignore[misc]
             )
@@ -252,8 +269,9 @@ class RedisBackend(Backend):
     async def clear(self, namespace: str | None) -> None:
         """Remove the entries of one namespace, or of this database for None, without blocking other clients.
 
-        A mark is removed like a value, and what was there when this began is surely met (redis promises that of a scan): so
-        no computation that began before can store after it.
+        One pass is enough: a scan surely meets every key that is there from its beginning to its end, and a mark stands in the
+        key of its value. So what a computation that began before this holds is removed, be it still the mark or already the
+        value, unless it has removed it itself; and without its mark it cannot store any more, now or after this has returned.
         """
         if namespace is None:
             await self._command("FLUSHDB", "ASYNC")
@@ -311,7 +329,7 @@ class RedisBackend(Backend):
     async def changed(self, key: Key, timeout: float) -> None:
         """Return when the entry may have changed, at the latest after ``timeout`` seconds."""
         notices = self._clients.current()[1]
-        await notices.wait(self._channel + keys.encode(key), timeout)
+        await notices.wait(self._channel + _name(key), timeout)
 
     # -- the rest ------------------------------------------------------------------------------------------------------
 
@@ -319,7 +337,8 @@ class RedisBackend(Backend):
         """Call redis-py's own method ``command`` and return what it returns."""
 
         async def call(client: Client) -> Any:
-            return await getattr(client.redis, command)(*args, **kwargs)
+            result = getattr(client.redis, command)(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
 
         return await self._call(call)
 
@@ -346,7 +365,10 @@ def _key(name: bytes) -> Key | None:
 
 def _px(ttl: float | None) -> int:
     """Return a ttl in milliseconds, up to the next one; 0 for no expiry."""
-    return 0 if ttl is None else min(math.ceil(ttl * 1000), _LONGEST)
+    if ttl is None:
+        return 0
+    milliseconds = round(min(ttl * 1000, _LONGEST), 6)  # 0.29 s is 290 ms, and not 290.00000000000006
+    return max(1, math.ceil(milliseconds))
 
 
 def _expiry(ttl: float) -> tuple[str, int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from urllib.parse import SplitResult
 
-from aiocache_core import Cache, FrontOptions, urls
-from aiocache_redis.backend import RedisBackend
+from aiocache_core import Backend, Cache, FrontOptions, urls
+from aiocache_redis.backend import NO_MINIMUM, RedisBackend
 
 
 class RedisCache(Cache):
@@ -17,7 +18,7 @@ class RedisCache(Cache):
     are kept as JSON unless a serializer is given. Caches of equal options share their connections.
     """
 
-    backend_class = RedisBackend
+    backend_class: ClassVar[type[Backend]] = RedisBackend
 
     if TYPE_CHECKING:
         backend: RedisBackend
@@ -40,6 +41,8 @@ class RedisCache(Cache):
         **options: Unpack[FrontOptions],
     ) -> None:
         """Take the options; nothing is opened before the first command."""
+        if pool_min_size is not None:
+            warnings.warn(NO_MINIMUM, DeprecationWarning, stacklevel=3)
         super().__init__(
             endpoint=endpoint,
             port=int(port),
@@ -48,7 +51,6 @@ class RedisCache(Cache):
             password=password,
             unix_socket_path=unix_socket_path,
             ssl=ssl,
-            pool_min_size=pool_min_size,
             pool_max_size=None if pool_max_size is None else int(pool_max_size),
             create_connection_timeout=None if create_connection_timeout is None else float(create_connection_timeout),
             connection_pool_class=connection_pool_class,
@@ -108,6 +110,16 @@ class RedisCache(Cache):
     def create_connection_timeout(self) -> float | None:
         """The seconds for opening a connection; None for no limit of its own."""
         return self.backend.create_connection_timeout
+
+    @property
+    def connection_pool_class(self) -> type[Any] | None:
+        """The class of the connection pool; None for one that waits, first come, first served."""
+        return self.backend.connection_pool_class
+
+    @property
+    def connection_pool_kwargs(self) -> dict[str, Any]:
+        """Further options of redis-py's connections."""
+        return self.backend.connection_pool_kwargs
 
     def __repr__(self) -> str:
         backend = self.backend

@@ -9,7 +9,7 @@ from redis import exceptions
 
 from aiocache_core import BackendError, BackendUnavailable, ValueTooLarge
 
-RAISED: Final = (exceptions.RedisError, OSError, asyncio.IncompleteReadError)
+RAISED: Final[tuple[type[Exception], ...]] = (exceptions.RedisError, OSError, asyncio.IncompleteReadError)
 """What redis-py raises of itself."""
 
 _REFUSED: Final = (
@@ -20,9 +20,20 @@ _REFUSED: Final = (
 )
 
 
-def mapped(error: BaseException, where: str) -> BackendError:
-    """Return the cache's error for one of redis-py's; the caller keeps the cause (``raise … from``)."""
-    reason = str(error) or type(error).__name__
+CLOSED: Final = "the cache was closed in the middle of the command"
+
+
+def mapped(error: BaseException, where: str, *, closed: bool = False) -> BackendError:
+    """Return the cache's error for one of redis-py's; the caller keeps the cause (``raise … from``).
+
+    A server that does not know a command repeats its arguments, a password or a value among them: these are taken out.
+    """
+    reason, repeated, _ = str(error).partition(", with args beginning with")
+    if repeated:
+        error.args = (reason,)
+    reason = reason or type(error).__name__
+    if closed:
+        return BackendUnavailable(f"{where}: {CLOSED}")
     if isinstance(error, _REFUSED):
         if "exceeds maximum allowed size" in reason or "invalid bulk length" in reason:
             return ValueTooLarge(f"{where} takes no value so large: {reason}")

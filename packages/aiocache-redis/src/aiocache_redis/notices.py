@@ -3,35 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from aiocache_redis.errors import RAISED
+from aiocache_redis.errors import CLOSED, RAISED
+
+logger: Final = logging.getLogger("aiocache.redis")
 
 LINGER: Final = 2.0
 """The seconds that a subscription stands after the last wait for its key."""
 
 POLL: Final = 0.25
-"""The seconds between two looks where the server grants no subscription."""
+"""The seconds of a wait where the server grants no subscription, or has just cut the connection."""
 
 
 class _Watch:
     """Be the subscription of one channel."""
 
     def __init__(self) -> None:
-        self.news = asyncio.Event()
-        """Is set when it stands, and at each message."""
-        self.ending: asyncio.TimerHandle | None = None
+        self.asked = False
+        """True once the server was asked for it."""
+        self.news = 0
+        """Counts the messages, the one that the subscription stands among them."""
+        self.heard: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+        """What the count was when a task was told last: nothing that comes between two of its waits is lost."""
         self.waiting = 0
+        self.ending: asyncio.TimerHandle | None = None
+        self._next = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake all who wait."""
+        self.news += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return when there is something that this task was not told."""
+        task = asyncio.current_task()
+        if task is None:  # cannot be inside a coroutine of asyncio
+            return
+        if self.heard.get(task, 0) == self.news:
+            await self._next.wait()
+        self.heard[task] = self.news
 
 
 class Notices:
     """Subscribe to channels while somebody waits for them.
 
-    The first wait for a channel returns when the subscription stands, so that its caller looks at the key again and nothing
+    A task's first wait for a channel returns when the subscription stands, so that it looks at the key again and nothing
     that was published in between is lost. Without a connection, or where the server's ACL forbids it, a wait is a sleep.
     """
 
@@ -42,78 +67,81 @@ class Notices:
         self._watches: dict[bytes, _Watch] = {}
         self._opening = asyncio.Lock()
         self._refused = False
-        self._unsubscribing: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._not_before = 0.0
+        """The loop's time before which no connection is opened; one that is cut again and again must not make a storm."""
 
     async def wait(self, channel: bytes, timeout: float) -> None:
         """Return at a message of the channel, when its subscription has begun to stand, or after ``timeout`` seconds."""
-        if self._refused:
+        if self._refused or asyncio.get_running_loop().time() < self._not_before:
             await asyncio.sleep(min(timeout, POLL))
             return
-        watch = self._watches.get(channel)
-        if watch is None:
-            watch = self._watches[channel] = _Watch()
-            watch.waiting += 1
-            try:
-                await self._send("SUBSCRIBE", channel)
-            except RAISED:
-                self._lose()
-                await asyncio.sleep(min(timeout, POLL))
-                return
-            finally:
-                self._leave(channel, watch)
+        watch = self._watches.setdefault(channel, _Watch())
+        watch.waiting += 1
         if watch.ending is not None:
             watch.ending.cancel()
             watch.ending = None
-        watch.waiting += 1
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await watch.news.wait()
+                    if not watch.asked:
+                        await self._subscribe(channel, watch)
+                    await watch.wait()
+        except RAISED:
+            self._lose()
+            await asyncio.sleep(min(timeout, POLL))
         finally:
-            watch.news.clear()
             self._leave(channel, watch)
+
+    async def _subscribe(self, channel: bytes, watch: _Watch) -> None:
+        async with self._opening:
+            if self._connection is None:
+                connection = self._pool.make_connection()
+                try:
+                    await connection.connect()
+                    if self._closed:
+                        raise RedisConnectionError(CLOSED)
+                except BaseException:
+                    connection._close()
+                    raise
+                self._connection = connection
+                self._reader = asyncio.create_task(self._read(connection))
+            if self._watches.get(channel) is watch:
+                if not watch.asked:  # by another wait, while this one waited for the connection
+                    self._write("SUBSCRIBE", channel)
+                    watch.asked = True
+            else:  # the connection was lost meanwhile
+                watch.tell()
+
+    def _write(self, *words: Any) -> None:
+        """Put a command into the connection's buffer; waiting for it to be sent would need a task of its own."""
+        connection = self._connection
+        if connection is not None and connection._writer is not None:
+            connection._writer.writelines(connection.pack_command(*words))
 
     def _leave(self, channel: bytes, watch: _Watch) -> None:
         """Let a subscription that nobody waits for end after a while."""
         watch.waiting -= 1
         if not watch.waiting and self._watches.get(channel) is watch:
-            watch.ending = asyncio.get_running_loop().call_later(LINGER, self._end, channel, watch)
+            watch.ending = asyncio.get_running_loop().call_later(LINGER, self._end, channel)
 
-    def _end(self, channel: bytes, watch: _Watch) -> None:
-        if watch.waiting or self._watches.get(channel) is not watch:
-            return
+    def _end(self, channel: bytes) -> None:
         del self._watches[channel]
-        if not self._watches:
-            self._lose()
+        if self._watches:
+            self._write("UNSUBSCRIBE", channel)
         else:
-            leaving = asyncio.create_task(self._unsubscribe(channel))
-            self._unsubscribing.add(leaving)
-            leaving.add_done_callback(self._unsubscribing.discard)
-
-    async def _unsubscribe(self, channel: bytes) -> None:
-        if channel not in self._watches:  # nobody has begun to wait again
-            with suppress(*RAISED):
-                await self._send("UNSUBSCRIBE", channel)
-
-    async def _send(self, *words: Any) -> None:
-        async with self._opening:
-            if self._connection is None:
-                connection = self._pool.make_connection()
-                await connection.connect()
-                self._connection = connection
-                self._reader = asyncio.create_task(self._read(connection))
-            connection = self._connection
-        await connection.send_command(*words, check_health=False)
+            self._disconnect()
 
     async def _read(self, connection: Any) -> None:
         try:
             while True:
-                kind, channel, *_ = await connection.read_response(timeout=math.inf)
+                kind, channel, *_ = await connection.read_response(timeout=math.inf, push_request=True)
                 watch = self._watches.get(channel)
                 if watch is not None and kind in {b"message", b"subscribe"}:
-                    watch.news.set()
-        except ResponseError:
+                    watch.tell()
+        except ResponseError as error:
             self._refused = True
+            logger.warning("the server grants no subscription; waits for a key look at it each %g s: %s", POLL, error)
         except RAISED:
             pass
         finally:
@@ -121,14 +149,18 @@ class Notices:
                 self._lose()
 
     def _lose(self) -> None:
-        """Wake all who wait, and begin anew with the next one."""
-        connection, self._connection = self._connection, None
-        reader, self._reader = self._reader, None
+        """Wake all who wait, and begin anew with those who wait again, though not at once."""
+        self._not_before = asyncio.get_running_loop().time() + POLL
+        self._disconnect()
         watches, self._watches = self._watches, {}
         for watch in watches.values():
-            watch.news.set()
+            watch.tell()
             if watch.ending is not None:
                 watch.ending.cancel()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        reader, self._reader = self._reader, None
         if reader is not None and reader is not asyncio.current_task():
             reader.cancel()
         if connection is not None:
@@ -136,9 +168,8 @@ class Notices:
 
     async def close(self) -> None:
         """End all waits and close the connection."""
-        tasks = [*self._unsubscribing, *([self._reader] if self._reader is not None else [])]
+        self._closed = True
+        reader = self._reader
         self._lose()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if reader is not None:
+            await asyncio.wait([reader])

@@ -91,10 +91,15 @@ if not value then
     redis.call("SET", key, ARGV[1], "PX", ARGV[2])
     return nil
 end
-if is_mark(value) then return redis.call("PTTL", key) end
-return value
+if not is_mark(value) then return value end
+local left = redis.call("PTTL", key)
+if left < 0 then redis.call("PEXPIRE", key, ARGV[2]) return tonumber(ARGV[2]) end
+return left
 """)
-"""mark, PX -> nothing if the lease is ours, milliseconds if it is another's, or the value."""
+"""mark, PX -> nothing if the lease is ours, milliseconds if it is another's, or the value.
+
+A mark that somebody has made to stay for ever gets an expiry again.
+"""
 
 RENEW: Final = _script("""
 if redis.call("GET", key) ~= ARGV[1] then return 0 end
