@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -65,6 +66,7 @@ class Server:
     def pause(self) -> None:
         """Stop the process as it is; connections stand, and nothing answers."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # returns when every thread of it has stopped
 
     def resume(self) -> None:
         """Let a paused process go on."""

@@ -27,8 +27,8 @@ from aiocache_core.serializers import (
     JsonSerializer,
     KeyedSerializer,
     NullSerializer,
-    Pipeline,
     PickleSerializer,
+    Pipeline,
     Serializer,
     StringSerializer,
     make_steps,
@@ -217,7 +217,7 @@ def test_several_come_in_a_list() -> None:
         (None, TypeError, "NoneType has no dumps"),
         (1, TypeError, "int has no dumps"),
         (json, TypeError, "not the module json"),
-        (lambda: JsonSerializer(), TypeError, r"have you forgotten the \(\)"),
+        (lambda: JsonSerializer(), TypeError, r"have you forgotten the \(\)"),  # noqa: PLW0108 - a function, no class
         ([["json"]], TypeError, "list has no dumps"),
         (int, InvalidCacheType, "must be a class with the methods dumps and loads"),
         ("jsn", InvalidCacheType, "did you mean 'json'"),

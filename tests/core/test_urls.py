@@ -164,7 +164,7 @@ def test_a_class_tells_its_options_and_those_of_every_cache_are_known() -> None:
         ) -> None: ...
 
     class Typed:
-        def __init__(self, *args: Any, size: int | str = 1, anything: Any = None, untold=None) -> None: ...  # type: ignore[no-untyped-def]
+        def __init__(self, *args: Any, size: int | str = 1, anything: Any = None, untold=None) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001 - that is the case
 
     assert list(urls.parameters(Store)) == ["endpoint", "port", "tls"]
     assert urls.parameters(Typed) == {"size": int | str, "anything": Any, "untold": str}

@@ -62,7 +62,7 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, tuple):
         return all(map(same, left, right))
     if isinstance(left, datetime):
-        return (
+        return bool(
             left.replace(tzinfo=None, fold=0) == right.replace(tzinfo=None, fold=0)
             and left.utcoffset() == right.utcoffset()
         )

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from aiocache_redis import RedisBackend
 from redis.asyncio import Redis
 
+from aiocache_redis import RedisBackend
 from tests.servers import HOST, Server
 
 DB = 2

@@ -6,16 +6,36 @@ import asyncio
 from typing import Any
 
 import pytest
-from aiocache_redis import RedisBackend
-from aiocache_redis.backend import BATCH, LARGEST
 from redis.asyncio import Redis
 
 from aiocache_core import MISS, BackendError, Key, Lease, ValueTooLarge, keys, records
+from aiocache_redis import RedisBackend
+from aiocache_redis.backend import BATCH, LARGEST
 from tests.redis.conftest import DB, Make
-from tests.redis.proxy import proxy_of
+from tests.redis.listener import listener
 from tests.servers import HOST, Server
 
-GLOBS = ["*", "?", "a*", "[ab]", "[^a]", "[a-b]", "\\", "a\\*", "a?c", "^", "-", "%", "a:b", "@a", "ä", "\ud800", " ", "\r\n", "\0"]
+GLOBS = [
+    "*",
+    "?",
+    "a*",
+    "[ab]",
+    "[^a]",
+    "[a-b]",
+    "\\",
+    "a\\*",
+    "a?c",
+    "^",
+    "-",
+    "%",
+    "a:b",
+    "@a",
+    "ä",
+    "\ud800",
+    " ",
+    "\r\n",
+    "\0",
+]
 
 
 async def test_keys_are_stored_byte_for_byte(backend: RedisBackend, redis: Any) -> None:
@@ -34,13 +54,13 @@ async def test_keys_are_stored_byte_for_byte(backend: RedisBackend, redis: Any) 
 async def test_a_ttl_is_rounded_up_to_a_millisecond(
     backend: RedisBackend, redis: Any, ttl: float, milliseconds: int
 ) -> None:
-    async with proxy_of(backend.port) as proxy:
-        asked = RedisBackend(port=proxy.port, db=DB)
+    async with listener(backend.port) as between:
+        asked = RedisBackend(port=between.port, db=DB)
         await asked.set("k", b"v", ttl)
         await asked.close()
     whole = milliseconds % 1000 == 0
     expected = (b"EX", b"%d" % (milliseconds // 1000)) if whole else (b"PX", b"%d" % milliseconds)
-    request = proxy.requests[-1].split(b"\r\n")
+    request = between.requests[-1].split(b"\r\n")
     assert (request[-4], request[-2]) == expected
 
 
@@ -172,15 +192,15 @@ async def test_a_value_too_large_is_told_before_it_is_sent(backend: RedisBackend
 
 
 async def test_multi_set_with_a_ttl_is_one_write(redis_server: Server, redis: Any) -> None:
-    async with proxy_of(redis_server.port) as proxy:
-        backend = RedisBackend(port=proxy.port, db=DB)
+    async with listener(redis_server.port) as between:
+        backend = RedisBackend(port=between.port, db=DB)
         await backend.get("open")
-        before = len(proxy.requests)
+        before = len(between.requests)
         await backend.multi_set([(f"k{number}", b"v") for number in range(100)], 60.0)
-        written = b"".join(proxy.requests[before:])
+        written = b"".join(between.requests[before:])
         await backend.close()
     assert written.count(b"SET") == 100
-    assert proxy.opened == 1
+    assert between.opened == 1
     assert len(await redis.keys("k*")) == 100
     assert all([0 < await redis.ttl(f"k{number}") <= 60 for number in range(100)])
 
@@ -223,11 +243,11 @@ async def test_many_pairs_hold_up_neither_the_server_nor_the_loop(
 
 async def test_large_values_travel_in_batches_of_bounded_bytes(redis_server: Server, redis: Any) -> None:
     value = b"x" * 400_000
-    async with proxy_of(redis_server.port) as proxy:
-        backend = RedisBackend(port=proxy.port, db=DB)
+    async with listener(redis_server.port) as between:
+        backend = RedisBackend(port=between.port, db=DB)
         await backend.multi_set([(f"k{number}", value) for number in range(10)], None)
         await backend.close()
-    assert b"".join(proxy.requests).count(b"MSET") == 4
+    assert b"".join(between.requests).count(b"MSET") == 4
     assert [await redis.strlen(f"k{number}") for number in range(10)] == [400_000] * 10
 
 
@@ -245,7 +265,8 @@ async def test_clear_takes_names_by_their_characters(backend: RedisBackend, redi
     for name in GLOBS:
         await backend.clear(name)
         gone = {keys.encode((name, key)) for key in ("k", "*", name)}
-        assert set(await redis.keys()) == (everything := everything - gone), name
+        everything -= gone
+        assert set(await redis.keys()) == everything, name
     assert everything == {b"foreign", b"@", b"a"}
 
 

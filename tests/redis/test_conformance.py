@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from aiocache_redis import RedisBackend
 
+from aiocache_redis import RedisBackend
 from tests.conformance import BackendConformance, Factory
 from tests.servers import Server
 

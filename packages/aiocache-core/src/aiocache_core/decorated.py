@@ -84,8 +84,8 @@ class Decorated(Generic[P, R]):
     _is_coroutine_mark = _mark
 
     def __init__(self, policy: Policy, function: Any) -> None:
-        self._kind = type(function) if isinstance(function, classmethod | staticmethod) else None
-        plain = function.__func__ if self._kind is not None else function
+        self._kind: type[Any] | None = type(function) if isinstance(function, classmethod | staticmethod) else None
+        plain: Any = function.__func__ if self._kind is not None else function
         check_function(plain)
         functools.update_wrapper(self, plain)
         if not hasattr(self, "__qualname__"):  # a partial, or an object with __call__
@@ -148,7 +148,7 @@ class Decorated(Generic[P, R]):
         """Return the name that this function's keys begin with; one of several functions of a name gets a number in memory."""
         name = f"{self.__module__}.{self.__qualname__}"
         other = self._namesake
-        if other is self or self._policy.own_cache() and cache.abilities.local or self._policy.apart():
+        if other is self or (self._policy.own_cache() and cache.abilities.local) or self._policy.apart():
             return name
         if cache.abilities.local:
             return f"{name}#{next(_serials)}"
@@ -178,11 +178,11 @@ class Decorated(Generic[P, R]):
         """Call the function itself and count it."""
         self._counts.computations += 1
         try:
-            result = self._function(*args, **kwargs)
+            result: Any = self._function(*args, **kwargs)
             if not inspect.isawaitable(result):
                 message = f"{self.__qualname__} returned {type(result).__name__}, which cannot be awaited; write it as 'async def'"
                 raise TypeError(message)
-            return await result
+            return await result  # type: ignore[no-any-return]  # what the function gives
         except Exception:
             self._counts.failures += 1
             raise
@@ -313,14 +313,12 @@ def check_function(function: Any) -> None:
     while isinstance(inner, functools.partial):
         inner = inspect.unwrap(inner.func)
     if inspect.isasyncgenfunction(inner):
-        message = f"{name} is an async generator, whose items cannot be cached; collect them in a list in an 'async def' and return it"
+        message = f"{name} is an async generator, whose items cannot be cached; return a list from an 'async def'"
         raise TypeError(message)
     call = inner if inspect.isroutine(inner) else getattr(inner, "__call__", inner)  # noqa: B004 - not whether, but which
     if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call) or _says_awaitable(inner):
         return
-    message = (
-        f"{name} is a plain function; write it as 'async def', or annotate what it returns as an Awaitable if it gives one"
-    )
+    message = f"{name} is a plain function; write it as 'async def', or annotate what it returns as an Awaitable if it gives one"
     raise TypeError(message)
 
 
@@ -328,7 +326,7 @@ def _says_awaitable(function: Any) -> bool:
     """Return True if a plain function's return annotation is a type of awaitables."""
     try:
         annotation = typing.get_type_hints(function).get("return")
-    except Exception:  # names that exist for type checkers only: read the annotation as text
+    except Exception:  # noqa: BLE001 - names that exist for type checkers only: read the annotation as text
         annotation = getattr(function, "__annotations__", {}).get("return")
     if isinstance(annotation, str):
         return any(word in annotation for word in ("Awaitable", "Coroutine", "Future", "Task"))
@@ -339,5 +337,3 @@ def _says_awaitable(function: Any) -> bool:
 def _place(function: Any) -> str:
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
-
-

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
 from aiocache_core._types import MISS, TTL, UNSET, Miss, Unset
 from aiocache_core.cache import Cache
 from aiocache_core.decorated import Bound, Decorated, Switches
 from aiocache_core.exceptions import UnsupportedCommand
 from aiocache_core.keys import text
-from aiocache_core.policy import Policy, planned, plan_of, store_all
+from aiocache_core.policy import Policy, plan_of, planned, store_all
 
 if TYPE_CHECKING:
     from aiocache_core.flight import Right
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 
@@ -126,9 +125,7 @@ class CachedFunction(Decorated[P, R]):
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...
     @overload
-    def __get__(
-        self: CachedFunction[Concatenate[S, Q], R], instance: S, owner: type | None = None
-    ) -> Bound[Q, R]: ...
+    def __get__(self: CachedFunction[Concatenate[S, Q], R], instance: S, owner: type | None = None) -> Bound[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a method to its instance, a classmethod to its class."""
         if self._kind is staticmethod or (instance is None and self._kind is None):
@@ -136,16 +133,16 @@ class CachedFunction(Decorated[P, R]):
         return Bound(self, (owner or type(instance)) if self._kind is classmethod else instance)
 
 
-class _ClassMethod(Protocol, Generic[Q, R_co]):
+class _ClassMethod(Protocol[Q, R]):
     """Be a decorated classmethod, for type checkers."""
 
-    def __get__(self, instance: object, owner: type | None = None) -> Bound[Q, R_co]: ...  # type: ignore[type-var]
+    def __get__(self, instance: object, owner: type | None = None) -> Bound[Q, R]: ...
 
 
-class _StaticMethod(Protocol, Generic[Q, R_co]):
+class _StaticMethod(Protocol[Q, R]):
     """Be a decorated staticmethod, for type checkers."""
 
-    def __get__(self, instance: object, owner: type | None = None) -> CachedFunction[Q, R_co]: ...  # type: ignore[type-var]
+    def __get__(self, instance: object, owner: type | None = None) -> CachedFunction[Q, R]: ...
 
 
 class cached(Policy):  # noqa: N801 - the name that applications know
@@ -205,7 +202,10 @@ class cached(Policy):  # noqa: N801 - the name that applications know
         @overload
         def __call__(self, f: classmethod[Any, Q, Coroutine[Any, Any, R]]) -> _ClassMethod[Q, R]: ...
         @overload
-        def __call__(self, f: staticmethod[Q, Coroutine[Any, Any, R]]) -> _StaticMethod[Q, R]: ...
+        def __call__(  # type: ignore[overload-overlap]  # a staticmethod is callable, too: the first one that fits is meant
+            self,
+            f: staticmethod[Q, Coroutine[Any, Any, R]],  # pyright: ignore[reportOverlappingOverload]
+        ) -> _StaticMethod[Q, R]: ...
         @overload
         def __call__(self, f: Callable[P, Awaitable[R]]) -> CachedFunction[P, R]: ...
 
@@ -245,7 +245,9 @@ class cached(Policy):  # noqa: N801 - the name that applications know
 
     def apart(self) -> bool:
         """Return True if this function's entries cannot meet those of another of the same name."""
-        return bool(self.key is not None or self.key_builder or self.overrides(cached, "get_cache_key")) or super().apart()
+        return (
+            bool(self.key is not None or self.key_builder or self.overrides(cached, "get_cache_key")) or super().apart()
+        )
 
     async def found(self, key: str) -> Any:
         """Return the stored value of a key, or MISS; None from a replaced ``get_from_cache`` is a miss."""
@@ -263,5 +265,3 @@ class cached_stampede(cached):  # noqa: N801 - the name that applications know
     def __init__(self, lease: float | None = 2, **options: Any) -> None:
         """Take the lease (s) and the arguments of ``cached``."""
         super().__init__(lease=lease, **options)
-
-

@@ -100,7 +100,7 @@ class Flight(Generic[T]):
             self.value.cancel()
             if self.task.cancelling():
                 raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever the function raises is for the callers
             self._fail(error)
         except BaseException as error:
             self._fail(error)
@@ -299,9 +299,7 @@ class SingleFlight:
             values.update(part)
         return values
 
-    async def _values(
-        self, flights: list[Flight[T]], inside: tuple[Flight[Any], ...], wait_for_write: bool
-    ) -> list[T]:
+    async def _values(self, flights: list[Flight[T]], inside: tuple[Flight[Any], ...], wait_for_write: bool) -> list[T]:
         """Wait for computations as one of their callers; the last one to leave an unfinished one cancels it."""
         for flight in flights:
             flight.callers += 1

@@ -124,7 +124,9 @@ class MultiCachedFunction(Decorated[P, R]):
         extra: dict[Any, Any] = {}
 
         def job(finished_keys: list[Key]) -> Job[dict[Key, Any]]:
-            return self._job(request, {finished: missing[finished] for finished in finished_keys}, extra, fresh=not switches.read)
+            return self._job(
+                request, {finished: missing[finished] for finished in finished_keys}, extra, fresh=not switches.read
+            )
 
         computed = await self._flights.run_many(
             missing,
@@ -142,7 +144,7 @@ class MultiCachedFunction(Decorated[P, R]):
         self, request: _Request, missing: dict[Key, Any], extra: dict[Any, Any], *, fresh: bool
     ) -> Job[dict[Key, Any]]:
         """Return the job of computing some keys of a call together; ``extra`` takes what was returned unasked."""
-        cache, policy = self.cache, self._policy
+        cache = self.cache
         by_key = {key: finished for finished, key in missing.items()}
 
         async def compute() -> dict[Key, Any]:
@@ -183,8 +185,8 @@ class MultiCachedFunction(Decorated[P, R]):
         """
         request = _Request(self, args, kwargs)
         values = await self.cache.multi_get(request.keys.values(), default=MISS, namespace=self._policy.call_namespace)
-        found = {key: value for key, value in zip(request.keys, values, strict=True) if value is not MISS}
-        return found  # type: ignore[return-value]  # a dict, as the function gives
+        pairs = zip(request.keys, values, strict=True)
+        return {key: value for key, value in pairs if value is not MISS}  # type: ignore[return-value]  # as the function gives
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> int:
         """Remove what is stored for a call's keys and end running computations' right to store; return the number removed.

@@ -11,7 +11,7 @@ Everything here may be called from any thread: each step is one operation on a d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 from concurrent.futures import Future
 from contextvars import ContextVar
 
@@ -116,8 +116,10 @@ class Flights(dict[Key, set[Computation]]):
 
     def overtake(self, keys: Keys) -> list[Future[None]]:
         """Overtake the computations that run for the keys; return their stores under way."""
-        few = isinstance(keys, Collection) and len(keys) < len(self)
-        touched = keys if few else [key for key in tuple(self) if key in keys]
+        if isinstance(keys, Collection) and len(keys) < len(self):
+            touched: Iterable[Key] = keys
+        else:
+            touched = [key for key in tuple(self) if key in keys]
         own = _storing.get()
         others = [other for key in touched for other in tuple(self.get(key, ())) if other not in own]
         return [store for store in [other.overtake() for other in others] if store is not None]

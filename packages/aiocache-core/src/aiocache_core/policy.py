@@ -119,7 +119,7 @@ class Policy:
     def lives(self, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float | Miss | None:
         """Return the seconds for which a result is to be kept, None for no expiry, MISS if it is not to be stored."""
         if not callable(self.ttl):
-            return self.cache.ttl if isinstance(self.ttl, Unset) else seconds(self.ttl)  # type: ignore[no-any-return]
+            return self.cache.ttl if isinstance(self.ttl, Unset) else seconds(self.ttl)
         ttl = self.ttl(result, *args, **kwargs)
         if isinstance(ttl, timedelta):
             ttl = ttl.total_seconds()
@@ -130,4 +130,3 @@ class Policy:
     def overrides(self, base: type, name: str) -> bool:
         """Return True if a subclass of a decorator has its own method of this name."""
         return getattr(type(self), name) is not getattr(base, name)
-

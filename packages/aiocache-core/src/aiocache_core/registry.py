@@ -222,7 +222,7 @@ def _dotted(kind: Kind, name: str) -> Any:
         raise
     except (Exception, SystemExit) as error:
         if root == "aiocache" and (old := old_aiocache()):
-            raise _too_old(f"{name!r}", old) from error
+            raise _too_old(repr(name), old) from error
         known = {owner.replace("-", "_"): owner for owners in KNOWN.values() for owner in owners.values()}
         known["aiocache"] = "aiocache"
         if isinstance(error, ModuleNotFoundError) and error.name == root and root in known:
