@@ -153,6 +153,12 @@ class TestCommands:
         assert await cache.set("k", None) is True
         assert await cache.get("k", "default") is None
 
+    async def test_miss_is_no_value(self) -> None:
+        cache = Cache()
+        for write in (cache.set("k", MISS), cache.add("k", MISS, 5), cache.multi_set([("k", MISS)])):
+            with pytest.raises(TypeError, match="MISS"):
+                await write
+
     async def test_multi_get_keeps_order_and_duplicates(self) -> None:
         cache = Cache()
         await cache.multi_set([("a", 1), ("b", None)])
@@ -351,7 +357,7 @@ class TestKeys:
 
     async def test_build_key_can_be_assigned_and_overridden(self) -> None:
         class Own(MemoryCache):
-            def build_key(self, key: object, namespace: str | None = None) -> Any:
+            def build_key(self, key: object, namespace: str | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
                 return f"own {key}"
 
         cache = Own()

@@ -151,7 +151,7 @@ class TestInside:
 
         async def outer() -> str:
             calls.append("outer")
-            return "outer " + await cache.get_or_set("k", inner)
+            return f"outer {await cache.get_or_set('k', inner)}"
 
         assert await cache.get_or_set("k", outer) == "outer inner"
         assert calls == ["outer", "inner"]
@@ -167,7 +167,7 @@ class TestInside:
         def crossing(other: str) -> Callable[[], Awaitable[str]]:
             async def work() -> str:
                 await begun.wait()
-                return other + await cache.get_or_set(other, leaf)
+                return f"{other}{await cache.get_or_set(other, leaf)}"
 
             return work
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
-from aiocache_core import Backend, Cache, LockLost, OptimisticLock, OptimisticLockError, RedLock, UnsupportedCommand
-from tests.conformance_selftest.reference import EightMethods
+from aiocache_core import Cache, LockLost, OptimisticLock, OptimisticLockError, RedLock, UnsupportedCommand
+from tests.conformance_selftest.reference import EightMethods, Server
 from tests.core.stores import DictCache
 
 
-def every_cache() -> list[Any]:
-    class Own(EightMethods):
-        pass
+class Ticking:
+    """Be the reference store's clock, and tick."""
 
-    return [Cache(namespace="main"), Cache(Own)]
+    @property
+    def now(self) -> float:
+        return time.monotonic()
 
 
 @pytest.fixture(params=["leases", "tokens"])
 def cache(request: pytest.FixtureRequest) -> Any:
-    return every_cache()[request.param == "tokens"]
+    if request.param == "leases":
+        return Cache(namespace="main")
+    server: Any = Server()
+    server.clock = Ticking()
+    return Cache(EightMethods, server=server)
 
 
 class TestRedLock:
@@ -147,7 +153,3 @@ class TestOptimisticLock:
             await locked.delete("k")
             with pytest.raises(OptimisticLockError):
                 await lock.cas("new")
-
-
-def test_the_reference_store_is_a_backend() -> None:
-    assert issubclass(EightMethods, Backend)

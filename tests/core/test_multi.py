@@ -24,7 +24,7 @@ class Source:
             self.asked.append(ids)
             return {key: f"value {key}" for key in ids if key not in self.missing}
 
-        self.fetch = fetch
+        self.fetch: Any = fetch
 
 
 async def test_only_missing_keys_are_asked_for_and_merged_in_order() -> None:

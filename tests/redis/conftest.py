@@ -30,7 +30,8 @@ async def make(redis_server: Server, redis: Any) -> AsyncIterator[Make]:
     made: list[RedisBackend] = []
 
     def make(**options: Any) -> RedisBackend:
-        backend = RedisBackend(**{"port": redis_server.port, "db": DB, **options})
+        chosen: dict[str, Any] = {"port": redis_server.port, "db": DB, **options}
+        backend = RedisBackend(**chosen)
         made.append(backend)
         return backend
 

@@ -11,7 +11,7 @@ import pytest
 from aiocache_core import BackendError, BackendUnavailable
 from aiocache_redis import RedisBackend
 from tests import servers
-from tests.redis.conftest import Make
+from tests.redis.conftest import DB, Make
 from tests.redis.listener import listener
 from tests.servers import Server
 
@@ -51,7 +51,7 @@ async def test_a_handshake_cancelled_at_any_moment_leaves_no_connection_without_
 )
 async def test_a_refusal_is_told_once_and_costs_no_connection(redis_server: Server, redis: Any, reply: str) -> None:
     async with listener(redis_server.port) as between:
-        backend = RedisBackend(port=between.port)
+        backend = RedisBackend(port=between.port, db=DB)
         await backend.get("k")
         asked = len(between.requests)
         between.rewrite = lambda data: f"-{reply}\r\n".encode()
@@ -67,7 +67,7 @@ async def test_a_refusal_is_told_once_and_costs_no_connection(redis_server: Serv
 
 async def test_a_loading_server_is_away(redis_server: Server) -> None:
     async with listener(redis_server.port) as between:
-        backend = RedisBackend(port=between.port)
+        backend = RedisBackend(port=between.port, db=DB)
         await backend.get("k")
         between.rewrite = lambda data: b"-LOADING Redis is loading the dataset in memory\r\n"
         with pytest.raises(BackendUnavailable, match="loading"):
@@ -79,7 +79,7 @@ async def test_a_loading_server_is_away(redis_server: Server) -> None:
 
 async def test_close_ends_what_reads_what_sends_and_what_waits(redis_server: Server, redis: Any) -> None:
     async with listener(redis_server.port) as between:
-        backend = RedisBackend(port=between.port, pool_max_size=2)
+        backend = RedisBackend(port=between.port, db=DB, pool_max_size=2)
         await backend.get("k")
         between.passing.clear()
         commands: list[asyncio.Task[Any]] = [asyncio.create_task(backend.set("k", b"x" * 20_000_000, None))]
@@ -97,7 +97,7 @@ async def test_close_ends_what_reads_what_sends_and_what_waits(redis_server: Ser
 
 async def test_a_cancelled_write_into_a_black_hole_keeps_no_socket(redis_server: Server) -> None:
     async with listener(redis_server.port) as between:
-        backend = RedisBackend(port=between.port, pool_max_size=2)
+        backend = RedisBackend(port=between.port, db=DB, pool_max_size=2)
         await backend.get("k")
         between.passing.clear()
         for _ in range(5):
@@ -136,3 +136,36 @@ async def test_a_server_without_the_command_does_not_make_us_tell_what_we_sent()
                 await backend.set("k", PASSWORD, None)
             assert PASSWORD not in f"{raised.value!r} {raised.value.__cause__!r}"
             await backend.close()
+
+
+async def test_a_connection_given_back_twice_is_one_connection(backend: RedisBackend) -> None:
+    await backend.get("k")
+    pool = backend._clients.current()[0].pool
+    connection = await pool.get_connection()
+    await pool.release(connection)
+    places = pool._places._value
+    await pool.release(connection)
+    assert pool._places._value == places
+    assert pool._available_connections.count(connection) == 1
+
+
+async def test_a_wait_that_subscribes_while_another_loses_the_connection_looks_again(redis_server: Server) -> None:
+    async with listener(redis_server.port) as between:
+        backend = RedisBackend(port=between.port, db=DB)
+        between.passing.clear()
+        waiting = asyncio.create_task(backend.changed("k", 20.0))
+        while not between.opened:
+            await asyncio.sleep(0.001)
+        notices = backend._clients.current()[1]
+        notices._lose()
+        between.passing.set()
+        async with asyncio.timeout(10):
+            await waiting
+        notices._disconnect()
+        notices._write("UNSUBSCRIBE", b"none")  # to nobody
+        await backend.close()
+
+
+def test_pool_min_size_has_no_effect_on_a_backend_either() -> None:
+    with pytest.warns(DeprecationWarning, match="pool_min_size has no effect"):
+        RedisBackend(pool_min_size=1)

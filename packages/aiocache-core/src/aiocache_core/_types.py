@@ -62,6 +62,10 @@ def seconds(ttl: TTL, what: str = "ttl") -> float | None:
     """
     if ttl is None:
         return None
+    if type(ttl) is float and 0 < ttl < math.inf:  # the usual kinds first: this is a part of each set with ttl
+        return ttl
+    if type(ttl) is int and ttl > 0:
+        return float(ttl)
     if isinstance(ttl, timedelta):
         ttl = ttl.total_seconds()
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 
 from aiocache_core.cache import Cache
 
-DEFAULT = {"cache": "memory", "serializer": {"class": "string"}}
+DEFAULT: Final[dict[str, Any]] = {"cache": "memory", "serializer": {"class": "string"}}
 
 
 class CacheHandler:
@@ -64,5 +64,5 @@ def _made(config: dict[str, Any]) -> Cache:
     return made
 
 
-caches = CacheHandler()
+caches: CacheHandler = CacheHandler()
 """The aliases of this application; ``cached(alias=…)`` looks here."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from aiocache_core import registry, urls
 from aiocache_core._types import MISS, TTL, UNSET, Key, Miss, Stored, Unset, seconds
+from aiocache_core.backend import Backend
 from aiocache_core.exceptions import UnsupportedCommand
 from aiocache_core.factory import class_of
 from aiocache_core.flight import Right
@@ -338,7 +339,7 @@ class MemoryCache(Cache):
     own entries.
     """
 
-    backend_class = MemoryBackend
+    backend_class: ClassVar[type[Backend]] = MemoryBackend
 
     if TYPE_CHECKING:
         backend: MemoryBackend

@@ -41,7 +41,7 @@ class Token:
 
     def __init__(self, instance: object) -> None:
         kind = instance if isinstance(instance, type) else type(instance)
-        self.text = f"{name_of(kind)}#{next(self._serials)}"
+        self.text: str = f"{name_of(kind)}#{next(self._serials)}"
 
 
 class InstanceTokens:
@@ -103,8 +103,8 @@ class CallKeys:
         instance_scope: bool = False,
         max_length: int = 200,
     ) -> None:
-        self.name = f"{function.__module__}.{function.__qualname__}" if name is None else name
-        self.prefix = f"{self.name.replace('%', '%25').replace('(', '%28')}("
+        self.name: str = f"{function.__module__}.{function.__qualname__}" if name is None else name
+        self.prefix: str = f"{self.name.replace('%', '%25').replace('(', '%28')}("
         """What the keys of this function, and of no other, begin with."""
         self._called: str = getattr(function, "__qualname__", self.name)
         self._noself = noself

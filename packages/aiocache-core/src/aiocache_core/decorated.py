@@ -12,9 +12,10 @@ from asyncio import coroutines
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Generic, ParamSpec, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from aiocache_core._types import Miss
+from aiocache_core.backend import Backend
 from aiocache_core.cache import Cache
 from aiocache_core.callkeys import CallKeys
 from aiocache_core.flight import SingleFlight
@@ -65,12 +66,15 @@ class Counts:
     __slots__ = ("computations", "failures", "hits", "misses")
 
     def __init__(self) -> None:
-        self.hits = self.misses = self.computations = self.failures = 0
+        self.hits: int = 0
+        self.misses: int = 0
+        self.computations: int = 0
+        self.failures: int = 0
 
 
 _serials = itertools.count(2)
-_by_name: WeakValueDictionary[str, Decorated[..., Any]] = WeakValueDictionary()
-"""The first living decorated function of each module and qualified name, to tell its namesakes (closures) apart."""
+_named: WeakKeyDictionary[Backend, WeakValueDictionary[str, Decorated[..., Any]]] = WeakKeyDictionary()
+"""The first living function of each name over each store, to tell its namesakes (closures) apart."""
 
 _mark = getattr(inspect, "_is_coroutine_mark", None)  # what inspect.markcoroutinefunction (3.12) sets on one object
 
@@ -80,8 +84,9 @@ class Decorated(Generic[P, R]):
 
     __name__: str
     __qualname__: str
+    __wrapped__: Callable[P, Awaitable[R]]
     _is_coroutine = getattr(coroutines, "_is_coroutine", None)  # asyncio.iscoroutinefunction looks for it
-    _is_coroutine_mark = _mark
+    _is_coroutine_marker = _mark
 
     def __init__(self, policy: Policy, function: Any) -> None:
         self._kind: type[Any] | None = type(function) if isinstance(function, classmethod | staticmethod) else None
@@ -92,7 +97,7 @@ class Decorated(Generic[P, R]):
             inner = getattr(plain, "func", type(plain))
             self.__name__, self.__qualname__ = inner.__name__, inner.__qualname__
             self.__module__ = inner.__module__
-        self.__signature__ = inspect.signature(plain)
+        self.__signature__: inspect.Signature = inspect.signature(plain)
         self._function: Callable[P, Awaitable[R]] = plain
         self._policy = policy
         self._counts = Counts()
@@ -102,7 +107,6 @@ class Decorated(Generic[P, R]):
         self._flights: SingleFlight
         self._method = self._kind is classmethod
         self._switches = frozenset(SWITCHES) - frozenset(self.__signature__.parameters)
-        self._namesake = _by_name.setdefault(f"{self.__module__}.{self.__qualname__}", self)
         if policy.ready():
             self._resolve(policy.make_cache())  # an option that the store does not know is an error here and now
 
@@ -147,8 +151,10 @@ class Decorated(Generic[P, R]):
     def _name_in(self, cache: Cache) -> str:
         """Return the name that this function's keys begin with; one of several functions of a name gets a number in memory."""
         name = f"{self.__module__}.{self.__qualname__}"
-        other = self._namesake
-        if other is self or (self._policy.own_cache() and cache.abilities.local) or self._policy.apart():
+        if self._policy.apart():
+            return name
+        other = _named.setdefault(cache.backend, WeakValueDictionary()).setdefault(name, self)
+        if other is self:
             return name
         if cache.abilities.local:
             return f"{name}#{next(_serials)}"
@@ -161,7 +167,7 @@ class Decorated(Generic[P, R]):
 
     # -- calling -------------------------------------------------------------------------------------------------------------
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Answer a call from the cache, or compute."""
         return await self._call(args, kwargs, self._taken(kwargs))
 
@@ -198,7 +204,7 @@ class Decorated(Generic[P, R]):
 
         return call
 
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute now, store and return the value; the old one stays until then, and stays if this fails."""
         return await self._call(args, kwargs, FRESH)
 
@@ -223,13 +229,13 @@ class Bound(Generic[P, R]):
 
     __slots__ = ("__self__", "_decorated")
     _is_coroutine = Decorated._is_coroutine
-    _is_coroutine_mark = _mark
+    _is_coroutine_marker = _mark
 
     def __init__(self, decorated: Any, instance: object) -> None:
         self._decorated = decorated
-        self.__self__ = instance
+        self.__self__: object = instance
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Answer a call from the cache, or compute."""
         return await self._decorated(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
 
@@ -242,23 +248,23 @@ class Bound(Generic[P, R]):
         )
         return functools.partial(switched, self.__self__)
 
-    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | Miss:
+    async def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | Miss:
         """Return the stored value of a call, or ``MISS``; nothing is computed, joined or counted. Raises if the store fails."""
         return await self._decorated.peek(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
 
-    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> int:
+    async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Remove what is stored for a call; return the number removed. Raises if the store fails."""
         return await self._decorated.invalidate(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
 
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute now, store and return the value; the old one stays until then, and stays if this fails."""
         return await self._decorated.refresh(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
 
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def key(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of a call, to be passed to :attr:`cache` (before the namespace)."""
         return self._decorated.key(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
 
-    def keys(self, *args: P.args, **kwargs: P.kwargs) -> list[str]:
+    def keys(self, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
         """Return the keys of a call of a ``multi_cached`` method, to be passed to :attr:`cache`."""
         return self._decorated.keys(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
 
@@ -279,6 +285,11 @@ class Bound(Generic[P, R]):
     def __func__(self) -> Any:
         """The decorated function that is bound."""
         return self._decorated
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The signature without the first parameter."""
+        return inspect.signature(self.__wrapped__)
 
     @property
     def __wrapped__(self) -> Any:

@@ -41,7 +41,7 @@ class CachedFunction(Decorated[P, R]):
         self._namespace = self._policy.call_namespace
         self._direct = not self._policy.overrides(cached, "get_from_cache")
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the stored value of this call, or compute it, once for all callers that wait, and store it."""
         switches = self._taken(kwargs)
         cache = self.cache
@@ -82,16 +82,16 @@ class CachedFunction(Decorated[P, R]):
         wanted = switches.write and usable
         return await self._flights.run(job, wanted=wanted, wait_for_write=switches.wait_for_write)
 
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def key(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of a call, to be passed to :attr:`cache` (before the namespace). Raises ``UnstableKeyError``."""
         return self._key(args, kwargs)
 
-    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | Miss:
+    async def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | Miss:
         """Return the stored value of a call, or ``MISS``; nothing is computed, joined or counted. Raises if the store fails."""
         key = self._key(args, kwargs)
         return await self.cache.get(key, default=MISS, namespace=self._namespace)  # type: ignore[no-any-return]
 
-    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> int:
+    async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Remove the stored value of a call and end a running computation's right to store; return the number removed.
 
         Raises if the store fails: a lost invalidation is never silent.
@@ -163,7 +163,7 @@ class cached(Policy):  # noqa: N801 - the name that applications know
     name, option or key) is raised.
     """
 
-    key: str | None = None
+    key: str | None
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ class cached(Policy):  # noqa: N801 - the name that applications know
         """Decorate a function. Raises ``TypeError`` for what cannot be cached, and for an option the cache does not know."""
         own = copy.copy(self)
         decorated: CachedFunction[..., Any] = CachedFunction(own, f)
-        self.cache = own.cache
+        self._adopt(own)
         return decorated
 
     # -- what a subclass may replace -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ class DisabledBackend(Backend):
 
     def __init__(self, instead_of: Backend) -> None:
         own = instead_of.abilities
-        self.abilities = Abilities(  # type: ignore[misc]  # an instance's own, as it stands for any backend
+        self.abilities: Abilities = Abilities(  # type: ignore[misc]  # an instance's own, as it stands for any backend
             stores_objects=own.stores_objects, default_serializer=own.default_serializer, expires_in=True
         )
 

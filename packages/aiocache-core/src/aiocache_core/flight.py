@@ -14,7 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from aiocache_core._types import MISS, Key, Stored
 from aiocache_core.backend import Backend, Busy, Lease
@@ -24,7 +24,7 @@ from aiocache_core.overtaking import Computation, finished
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-logger = logging.getLogger("aiocache.core")
+logger: Final = logging.getLogger("aiocache.core")
 
 T = TypeVar("T")
 
@@ -72,10 +72,10 @@ class Flight(Generic[T]):
 
     def __init__(self, job: Job[T], *, wanted: bool, inside: tuple[Flight[Any], ...]) -> None:
         self.job = job
-        self.computations = {key: Computation(key) for key in job.keys}
+        self.computations: dict[Key, Computation] = {key: Computation(key) for key in job.keys}
         self.wanted = wanted
         """True if a caller wants the value stored."""
-        self.barred = False
+        self.barred: bool = False
         """True if it must not be stored, whoever wants it: the store did not answer when it was asked for a lease."""
         self.inside = inside
         """The computations inside of which this one was begun."""

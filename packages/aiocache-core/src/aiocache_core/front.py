@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypedDict, TypeVar
 from urllib.parse import SplitResult
 from weakref import WeakSet
 
@@ -31,7 +31,7 @@ from aiocache_core.serializers import Pipeline, make_steps
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-logger = logging.getLogger("aiocache.core")
+logger: Final = logging.getLogger("aiocache.core")
 
 T = TypeVar("T")
 KeyBuilder = Callable[..., Any]
@@ -73,8 +73,8 @@ class Front(metaclass=CacheType):
         **options: Any,
     ) -> None:
         """Make a cache; see the class. Raises ``TypeError`` for an option that the store does not know."""
-        self.backend = self._backend(options)
-        self.namespace = namespace_text(namespace)
+        self.backend: Backend = self._backend(options)
+        self.namespace: str | None = namespace_text(namespace)
         self.timeout = _number(timeout)
         self.ttl = _number(ttl)
         self._enabled = os.environ.get("AIOCACHE_DISABLE") != "1"
@@ -84,7 +84,7 @@ class Front(metaclass=CacheType):
         self._trouble: dict[str, type[BaseException]] = {}
         self._flights = SingleFlight()
         self._joined: WeakSet[SingleFlight] = WeakSet([self._flights])
-        self.own_keys = False
+        self.own_keys: bool = False
         """True if finished keys come from a builder of the user's."""
         if key_builder is not None:
             self._take_builder(key_builder)
@@ -343,6 +343,9 @@ class Front(metaclass=CacheType):
 
     def dumps(self, value: Any, finished_key: Key, dumps_fn: Callable[[Any], Any] | None = None) -> Stored:
         """Return what the store holds for a value."""
+        if value is MISS:
+            message = "MISS stands for a missing entry and cannot be stored; delete the key, or store None"
+            raise TypeError(message)
         if self._plain and dumps_fn is None:
             return value
         return self._pipeline.dumps(value, finished_key, dumps_fn)

@@ -11,20 +11,20 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableSequence
-from typing import Any, Final, Self, TypeVar, overload
+from typing import Any, ClassVar, Final, Self, TypeVar, overload
 from weakref import WeakMethod
 
 import pluggy
 
 from aiocache_core._types import MISS
 
-logger = logging.getLogger("aiocache.core")
+logger: Final = logging.getLogger("aiocache.core")
 
 T = TypeVar("T")
 Hook = Callable[["Command"], Awaitable[None]]
 
-hookspec = pluggy.HookspecMarker("aiocache")
-hookimpl = pluggy.HookimplMarker("aiocache")
+hookspec: Final = pluggy.HookspecMarker("aiocache")
+hookimpl: Final = pluggy.HookimplMarker("aiocache")
 """Mark a coroutine method of a plugin as an implementation of one of the hooks in :class:`Hooks`."""
 
 PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
@@ -62,13 +62,13 @@ class Command:
     __slots__ = ("args", "cache", "error", "hits", "kwargs", "name", "result", "slots", "took")
 
     def __init__(self, cache: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.cache = cache
+        self.cache: Any = cache
         """The cache whose command this is."""
-        self.name = name
+        self.name: str = name
         """The command, such as ``"get"``; the reads and stores of decorators are told as ``get`` and ``set``."""
-        self.args = args
+        self.args: tuple[Any, ...] = args
         """The positional arguments as the caller gave them."""
-        self.kwargs = kwargs
+        self.kwargs: dict[str, Any] = kwargs
         """The keyword arguments as the caller gave them."""
         self.hits: int | None = None
         """How many entries the store had, or None where that has no meaning."""
@@ -76,7 +76,7 @@ class Command:
         """What the command returns, once it has run."""
         self.error: BaseException | None = None
         """Why the command failed; a timeout and a cancellation count."""
-        self.took = 0.0
+        self.took: float = 0.0
         """The seconds it took, hooks not counted."""
         self.slots: dict[Any, Any] = {}
         """A place for what a plugin needs from one hook to the next, by a key of its own (the plugin itself, say)."""
@@ -150,9 +150,9 @@ class Hooks:
                 raise TypeError(message)
             manager.register(plugin, name=f"{position}")
         manager.check_pending()
-        self.pre = self._in_order(manager.hook.pre_command, members)
-        self.post = self._in_order(manager.hook.post_command, members)
-        self.error = self._in_order(manager.hook.command_error, members)
+        self.pre: tuple[Hook | None, ...] = self._in_order(manager.hook.pre_command, members)
+        self.post: tuple[Hook | None, ...] = self._in_order(manager.hook.post_command, members)
+        self.error: tuple[Hook | None, ...] = self._in_order(manager.hook.command_error, members)
 
     @staticmethod
     def _in_order(caller: pluggy.HookCaller, plugins: list[object]) -> tuple[Hook | None, ...]:
@@ -279,7 +279,7 @@ class Plugins(MutableSequence[Any]):
     def __eq__(self, other: object) -> bool:
         return self._plugins == (other._plugins if isinstance(other, Plugins) else other)
 
-    __hash__ = None  # type: ignore[assignment]  # a list has none either
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a list has none either
 
     def __repr__(self) -> str:
         return repr(self._plugins)

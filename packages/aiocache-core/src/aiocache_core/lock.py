@@ -38,10 +38,10 @@ class RedLock:
             message = f"a lock needs a lease of some seconds, not {lease!r}; it is renewed while the owner lives"
             raise ValueError(message)
         self.client = client
-        self.key = client.build_key(f"{text(key)}-lock")
+        self.key: Key = client.build_key(f"{text(key)}-lock")
         self.lease = limit
         self.renew = renew
-        self.lost = False
+        self.lost: bool = False
         self._held: Lease | None = None
         self._renewal: Renewal | None = None
 
@@ -152,7 +152,7 @@ class OptimisticLock:
     def __init__(self, client: Cache, key: object) -> None:
         self.client = client
         self.key = key
-        self.ns_key = client.build_key(key)
+        self.ns_key: Key = client.build_key(key)
         self._version: Any = None
         self._missing = True
 

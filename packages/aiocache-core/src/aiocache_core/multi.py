@@ -62,7 +62,7 @@ class MultiCachedFunction(Decorated[P, R]):
     _policy: multi_cached
 
     def __init__(self, policy: multi_cached, function: Any) -> None:
-        self.keys_from_attr = policy.keys_from_attr
+        self.keys_from_attr: str = policy.keys_from_attr
         super().__init__(policy, function)
         self._check_parameters()
 
@@ -174,11 +174,11 @@ class MultiCachedFunction(Decorated[P, R]):
 
     # -- what it can be asked ----------------------------------------------------------------------------------------------
 
-    def keys(self, *args: P.args, **kwargs: P.kwargs) -> list[str]:
+    def keys(self, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
         """Return the keys of a call's items, to be passed to :attr:`cache` (before the namespace)."""
         return list(_Request(self, args, kwargs).keys.values())
 
-    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the items of a call that are stored, without those that are missing; nothing is computed, joined or counted.
 
         Raises if the store fails.
@@ -188,7 +188,7 @@ class MultiCachedFunction(Decorated[P, R]):
         pairs = zip(request.keys, values, strict=True)
         return {key: value for key, value in pairs if value is not MISS}  # type: ignore[return-value]  # as the function gives
 
-    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> int:
+    async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Remove what is stored for a call's keys and end running computations' right to store; return the number removed.
 
         Raises if the store fails: a lost invalidation is never silent.
@@ -265,13 +265,13 @@ class multi_cached(Policy):  # noqa: N801 - the name that applications know
         self.keys_from_attr = keys_from_attr
         self.item_key: Callable[[Any, tuple[Any, ...], dict[str, Any]], str]
         """Makes the cache's key of one key of a call."""
-        self.vary = (vary,) if isinstance(vary, str) else tuple(vary)
+        self.vary: tuple[str, ...] = (vary,) if isinstance(vary, str) else tuple(vary)
 
     def __call__(self, f: Callable[P, Awaitable[R]]) -> MultiCachedFunction[P, R]:
         """Decorate a function. Raises ``TypeError`` for what cannot be cached, and for an option the cache does not know."""
         own = copy.copy(self)
         decorated: MultiCachedFunction[P, R] = MultiCachedFunction(own, f)
-        self.cache = own.cache
+        self._adopt(own)
         return decorated
 
     # -- what a subclass may replace -----------------------------------------------------------------------------------
@@ -290,6 +290,10 @@ class multi_cached(Policy):  # noqa: N801 - the name that applications know
         await self.cache.fill_many(pairs, lives, self.call_namespace)
 
     # -- how MultiCachedFunction asks ----------------------------------------------------------------------------------
+
+    def apart(self) -> bool:
+        """Return True: the keys are the caller's own, whatever the function is called."""
+        return True
 
     async def found(self, keys: list[str]) -> list[Any]:
         """Return the stored values of keys; None from a replaced ``get_from_cache`` is a miss."""

@@ -26,7 +26,7 @@ class Computation:
 
     def __init__(self, key: Key) -> None:
         self.key = key
-        self.overtaken = False
+        self.overtaken: bool = False
         self._store: Future[None] | None = None
 
     def begin_store(self) -> bool:

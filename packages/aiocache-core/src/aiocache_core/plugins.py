@@ -19,10 +19,32 @@ class BasePlugin:
     async def do_nothing(self, client: Any, *args: Any, **kwargs: Any) -> None:
         """Be what a subclass overrides, and what its ``super().post_get(…)`` ends in."""
 
-    pre_add = pre_get = pre_multi_get = pre_set = pre_multi_set = pre_delete = pre_multi_delete = do_nothing
-    pre_exists = pre_expire = pre_expires_in = pre_increment = pre_clear = pre_raw = do_nothing
-    post_add = post_get = post_multi_get = post_set = post_multi_set = post_delete = post_multi_delete = do_nothing
-    post_exists = post_expire = post_expires_in = post_increment = post_clear = post_raw = do_nothing
+    pre_add: Any = do_nothing
+    pre_get: Any = do_nothing
+    pre_multi_get: Any = do_nothing
+    pre_set: Any = do_nothing
+    pre_multi_set: Any = do_nothing
+    pre_delete: Any = do_nothing
+    pre_multi_delete: Any = do_nothing
+    pre_exists: Any = do_nothing
+    pre_expire: Any = do_nothing
+    pre_expires_in: Any = do_nothing
+    pre_increment: Any = do_nothing
+    pre_clear: Any = do_nothing
+    pre_raw: Any = do_nothing
+    post_add: Any = do_nothing
+    post_get: Any = do_nothing
+    post_multi_get: Any = do_nothing
+    post_set: Any = do_nothing
+    post_multi_set: Any = do_nothing
+    post_delete: Any = do_nothing
+    post_multi_delete: Any = do_nothing
+    post_exists: Any = do_nothing
+    post_expire: Any = do_nothing
+    post_expires_in: Any = do_nothing
+    post_increment: Any = do_nothing
+    post_clear: Any = do_nothing
+    post_raw: Any = do_nothing
 
     @hookimpl
     async def pre_command(self, command: Command) -> None:

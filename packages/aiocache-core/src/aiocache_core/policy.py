@@ -16,7 +16,7 @@ from aiocache_core.cache import Cache
 from aiocache_core.factory import class_of
 from aiocache_core.flight import Right
 
-logger = logging.getLogger("aiocache.core")
+logger: Final = logging.getLogger("aiocache.core")
 
 MAX_ENTRIES: Final = 10_000
 """What the memory cache of a decorated function holds unless ``max_entries`` says otherwise."""
@@ -69,7 +69,7 @@ class Policy:
         self.skip_cache_func = skip_cache_func
         self.alias = alias
         self.noself = noself
-        self.lease = seconds(lease, "lease")
+        self.lease: float | None = seconds(lease, "lease")
         self.cache: Any = None
         """The cache, once the function has been called for the first time (or at once where it can be made)."""
         self.function_key: Callable[[tuple[Any, ...], dict[str, Any]], str]
@@ -101,10 +101,6 @@ class Policy:
         made: Cache = chosen(**self._given, **options)
         return made
 
-    def own_cache(self) -> bool:
-        """Return True if the cache is made for one function alone."""
-        return self.alias is None and not isinstance(self._cache, Cache)
-
     def apart(self) -> bool:
         """Return True if this function's entries cannot meet those of another of the same name."""
         return self._namespace is not None
@@ -113,6 +109,10 @@ class Policy:
     def call_namespace(self) -> str | None:
         """The namespace of each command; None where it is the cache's own."""
         return self._namespace if isinstance(self._cache, Cache) and self.alias is None else None
+
+    def _adopt(self, own: Policy) -> None:
+        """Know the cache of the function that was decorated last, as the decorators of aiocache 0.12 do."""
+        self.cache = own.cache
 
     # -- what is stored ----------------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ class JsonSerializer(BaseSerializer):
 class PickleSerializer(BaseSerializer):
     """Store any Python object by :mod:`pickle`. Whoever can write to the store can then run code in this program."""
 
-    DEFAULT_ENCODING = None
+    DEFAULT_ENCODING: ClassVar[str | None] = None
 
     def __init__(self, *args: Any, protocol: int = pickle.DEFAULT_PROTOCOL, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -186,7 +186,7 @@ class Pipeline:
         self.steps: tuple[Any, ...] = tuple(steps)
         self._first, self._others = self.steps[0], self.steps[1:]
         self.stores_objects = stores_objects
-        self.plain = stores_objects and [type(step) for step in self.steps] == [NullSerializer]
+        self.plain: bool = stores_objects and [type(step) for step in self.steps] == [NullSerializer]
         """True if values are stored and read as they are, so that a cache need not call the pipeline."""
         self._gives_integers = False
 

@@ -62,9 +62,9 @@ class MemcachedBackend(Backend):
     ) -> None:
         """Make a store; connects to nothing. Raises ``ValueError`` for a number that is none or out of range."""
         self.endpoint = endpoint
-        self.port = int(port)
-        self.pool_size = int(pool_size)
-        self.poll_interval = float(poll_interval)
+        self.port: int = int(port)
+        self.pool_size: int = int(pool_size)
+        self.poll_interval: float = float(poll_interval)
         if self.pool_size < 1:
             message = f"pool_size must be at least 1, got {pool_size!r}"
             raise ValueError(message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from aiocache_core import Cache, FrontOptions
+from aiocache_core import Backend, Cache, FrontOptions
 from aiocache_memcached.backend import MemcachedBackend
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class MemcachedCache(Cache):
     ``memcached://host:11211?pool_size=4``.
     """
 
-    backend_class = MemcachedBackend
+    backend_class: ClassVar[type[Backend]] = MemcachedBackend
 
     if TYPE_CHECKING:
         backend: MemcachedBackend

@@ -44,8 +44,8 @@ class Pending:
     __slots__ = ("connection", "request", "waiter")
 
     def __init__(self, request: Request, waiter: asyncio.Future[Answer]) -> None:
-        self.request = request
-        self.waiter = waiter
+        self.request: Request = request
+        self.waiter: asyncio.Future[Answer] = waiter
         self.connection: Connection | None = None
         """Where it was sent; None before."""
 
@@ -57,9 +57,9 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, place: str, freed: Callable[[Connection], None]) -> None:
-        self.server = b""
+        self.server: bytes = b""
         """Tells one life of the server, from its start to its end, from another."""
-        self.meta = False
+        self.meta: bool = False
         """True if the server has meta commands."""
         self.stream: asyncio.StreamReader | None = None
         """Gets what arrives instead, while aiomcache's own client uses this connection."""

@@ -204,7 +204,7 @@ class Parser:
         self._items: list[Item] = []
         self.tolerant = False
         """True while it does no harm if the server does not understand."""
-        self.lost = False
+        self.lost: bool = False
         """True if the server said that it did not understand: what comes next may belong to anything."""
 
     @property

@@ -46,8 +46,7 @@ class _Watch:
     async def wait(self) -> None:
         """Return when there is something that this task was not told."""
         task = asyncio.current_task()
-        if task is None:  # cannot be inside a coroutine of asyncio
-            return
+        assert task is not None  # noqa: S101 - tells the type checkers that asyncio runs a coroutine in a task
         if self.heard.get(task, 0) == self.news:
             await self._next.wait()
         self.heard[task] = self.news
