@@ -13,6 +13,7 @@ from aiocache_redis import RedisBackend
 from tests import servers
 from tests.redis.conftest import DB, Make
 from tests.redis.listener import listener
+from tests.redis.support import until
 from tests.servers import Server
 
 PASSWORD = "very-secret"
@@ -154,8 +155,7 @@ async def test_a_wait_that_subscribes_while_another_loses_the_connection_looks_a
         backend = RedisBackend(port=between.port, db=DB)
         between.passing.clear()
         waiting = asyncio.create_task(backend.changed("k", 20.0))
-        while not between.opened:
-            await asyncio.sleep(0.001)
+        await until(lambda: between.opened)
         notices = backend._clients.current()[1]
         notices._lose()
         between.passing.set()

@@ -342,7 +342,7 @@ class MemoryCache(Cache):
     backend_class: ClassVar[type[Backend]] = MemoryBackend
 
     if TYPE_CHECKING:
-        backend: MemoryBackend
+        backend: MemoryBackend  # pyright: ignore[reportIncompatibleVariableOverride] - assigned once, in Front
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(max_entries={self.max_entries})"

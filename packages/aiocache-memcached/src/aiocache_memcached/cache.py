@@ -22,7 +22,7 @@ class MemcachedCache(Cache):
     backend_class: ClassVar[type[Backend]] = MemcachedBackend
 
     if TYPE_CHECKING:
-        backend: MemcachedBackend
+        backend: MemcachedBackend  # pyright: ignore[reportIncompatibleVariableOverride] - assigned once, in Front
 
         def __init__(
             self,

@@ -21,7 +21,7 @@ class RedisCache(Cache):
     backend_class: ClassVar[type[Backend]] = RedisBackend
 
     if TYPE_CHECKING:
-        backend: RedisBackend
+        backend: RedisBackend  # pyright: ignore[reportIncompatibleVariableOverride] - assigned once, in Front
 
     def __init__(
         self,
