@@ -15,6 +15,10 @@ import sys
 LEAST_COVERAGE = 98
 SERVERS = {"redis-server": "redis-server", "memcached": "memcached"}
 """Command -> package."""
+QUIETLY = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "RUNLEVEL": "1",
+}  # no question, and no service: the tests start their own
 if sys.platform == "linux":
     SERVERS["valgrind"] = "valgrind"  # counts instructions where a time would be too uneven
 
@@ -48,7 +52,7 @@ def need_servers(*, allowed: bool) -> None:
         )
     for line in lines:
         print("+", *line, flush=True)
-        subprocess.run(line, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        subprocess.run(line, check=True, env={**os.environ, **QUIETLY})
 
 
 def main(arguments: list[str]) -> int:

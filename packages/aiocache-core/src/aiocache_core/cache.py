@@ -270,7 +270,7 @@ class Cache(Front):
         await self.write(Prefix(name, prefix), remove(), timeout)
         return True
 
-    async def raw(self, command: str, *args: Any, timeout: Timeout = UNSET, **kwargs: Any) -> Any:
+    async def raw(self, command: str, *args: Any, timeout: TTL | Unset = UNSET, **kwargs: Any) -> Any:
         """Call a method of the store's own client (in memory: of a mapping over the live entries) by its name."""
         return await self.within(self._store.raw(command, *args, **kwargs), timeout)
 

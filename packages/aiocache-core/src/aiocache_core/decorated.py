@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import sys
 import threading
+import types
 import typing
 import warnings
 from asyncio import coroutines
@@ -76,7 +78,10 @@ _serials = itertools.count(2)
 _named: WeakKeyDictionary[Backend, WeakValueDictionary[str, Decorated[..., Any]]] = WeakKeyDictionary()
 """The first living function of each name over each store, to tell its namesakes (closures) apart."""
 
-_mark = getattr(inspect, "_is_coroutine_mark", None)  # what inspect.markcoroutinefunction (3.12) sets on one object
+# What inspect.markcoroutinefunction (3.12) sets on one object stands on a class here.
+_mark: Any = (
+    vars(inspect.markcoroutinefunction(lambda: None))["_is_coroutine_marker"] if sys.version_info >= (3, 12) else None
+)
 
 
 class Decorated(Generic[P, R]):
@@ -213,6 +218,15 @@ class Decorated(Generic[P, R]):
         counts = self._counts
         in_flight = len(self._flights) if self._cache is not None else 0
         return CacheInfo(counts.hits, counts.misses, counts.computations, counts.failures, in_flight)
+
+    def _bind(self, instance: Any, owner: type | None) -> Any:
+        if self._kind is staticmethod or (instance is None and self._kind is None):
+            return self
+        if (
+            instance is owner and self._kind is None
+        ):  # by a classmethod around it; Python 3.13 itself makes a method then
+            return types.MethodType(self, instance)
+        return Bound(self, (owner or type(instance)) if self._kind is classmethod else instance)
 
     # -- being a function ------------------------------------------------------------------------------------------------------
 

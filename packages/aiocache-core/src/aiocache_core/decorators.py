@@ -128,9 +128,7 @@ class CachedFunction(Decorated[P, R]):
     def __get__(self: CachedFunction[Concatenate[S, Q], R], instance: S, owner: type | None = None) -> Bound[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a method to its instance, a classmethod to its class."""
-        if self._kind is staticmethod or (instance is None and self._kind is None):
-            return self
-        return Bound(self, (owner or type(instance)) if self._kind is classmethod else instance)
+        return self._bind(instance, owner)
 
 
 class _ClassMethod(Protocol[Q, R]):

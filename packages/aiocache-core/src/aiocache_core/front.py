@@ -35,7 +35,7 @@ logger: Final = logging.getLogger("aiocache.core")
 
 T = TypeVar("T")
 KeyBuilder = Callable[..., Any]
-Timeout = float | int | None | Unset
+Timeout = TTL | Unset
 
 
 class FrontOptions(TypedDict, total=False):

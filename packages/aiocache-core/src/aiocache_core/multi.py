@@ -215,9 +215,7 @@ class MultiCachedFunction(Decorated[P, R]):
     ) -> Bound[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a method to its instance, a classmethod to its class."""
-        if self._kind is staticmethod or (instance is None and self._kind is None):
-            return self
-        return Bound(self, (owner or type(instance)) if self._kind is classmethod else instance)
+        return self._bind(instance, owner)
 
 
 class multi_cached(Policy):  # noqa: N801 - the name that applications know

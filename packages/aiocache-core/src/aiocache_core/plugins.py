@@ -16,7 +16,7 @@ class BasePlugin:
     :mod:`aiocache_core.hooks`.
     """
 
-    async def do_nothing(self, client: Any, *args: Any, **kwargs: Any) -> None:
+    async def do_nothing(self, *args: Any, **kwargs: Any) -> None:
         """Be what a subclass overrides, and what its ``super().post_get(…)`` ends in."""
 
     pre_add: Any = do_nothing

@@ -111,8 +111,8 @@ class Policy:
         return self._namespace if isinstance(self._cache, Cache) and self.alias is None else None
 
     def _adopt(self, own: Policy) -> None:
-        """Know the cache of the function that was decorated last, as the decorators of aiocache 0.12 do."""
-        self.cache = own.cache
+        """Know the cache and the keys of the function that was decorated last, as the decorators of aiocache 0.12 do."""
+        vars(self).update(vars(own))
 
     # -- what is stored ----------------------------------------------------------------------------------------------------
 

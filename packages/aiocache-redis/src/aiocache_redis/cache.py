@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from urllib.parse import SplitResult
 
-from aiocache_core import Backend, Cache, FrontOptions, urls
+from aiocache_core import TTL, UNSET, Backend, Cache, FrontOptions, Unset, urls
 from aiocache_redis.backend import NO_MINIMUM, RedisBackend
 
 
@@ -65,6 +65,17 @@ class RedisCache(Cache):
         if parts.scheme in {"rediss", "valkeys"}:
             options.setdefault("ssl", True)
         return options
+
+    async def raw(self, command: str, *args: Any, timeout: TTL | Unset = UNSET, **kwargs: Any) -> Any:
+        """Call redis-py's own method ``command``; ``get``, ``mget`` and ``keys`` give text where the serializer is of text."""
+        found = await super().raw(command, *args, timeout=timeout, **kwargs)
+        steps = self.serializer
+        encoding = getattr(steps[0] if isinstance(steps, list) else steps, "encoding", None)
+        if encoding is None or command not in {"get", "mget", "keys"}:
+            return found
+        if isinstance(found, list):
+            return [value.decode(encoding) if isinstance(value, bytes) else value for value in found]
+        return found.decode(encoding) if isinstance(found, bytes) else found
 
     @property
     def endpoint(self) -> str:
