@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import sys
 import threading
 import types
 import typing
@@ -78,10 +77,9 @@ _serials = itertools.count(2)
 _named: WeakKeyDictionary[Backend, WeakValueDictionary[str, Decorated[..., Any]]] = WeakKeyDictionary()
 """The first living function of each name over each store, to tell its namesakes (closures) apart."""
 
-# What inspect.markcoroutinefunction (3.12) sets on one object stands on a class here.
-_mark: Any = (
-    vars(inspect.markcoroutinefunction(lambda: None))["_is_coroutine_marker"] if sys.version_info >= (3, 12) else None
-)
+# What inspect.markcoroutinefunction (from Python 3.12) sets on one object stands on a class here.
+_marking: Any = getattr(inspect, "markcoroutinefunction", None)
+_mark: Any = None if _marking is None else vars(_marking(lambda: None))["_is_coroutine_marker"]
 
 
 class Decorated(Generic[P, R]):
