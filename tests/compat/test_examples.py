@@ -31,7 +31,6 @@ EXAMPLES = [
 STORED = {'"main:': '"@main:'}  # namespace and key in the store
 CHANGES: dict[str, dict[str, str]] = {
     "alt_key_builder": {"assert isinstance(custom_key, bytes)": "assert isinstance(custom_key, str)"},  # keys are text
-    "cached_alias_config": {"Cache.MEMORY)": "aiocache.SimpleMemoryCache)", "Cache.REDIS)\n": "aiocache.RedisCache)\n"},
     "serializer_class": STORED,
     "serializer_function": {**STORED, "fields.Number": "fields.Float"},  # Number is abstract in marshmallow 4
     "simple_redis": STORED,
@@ -55,10 +54,6 @@ def test_example(examples: Path, tmp_path: Path, name: str) -> None:
     for old, new in CHANGES.get(name, {}).items():
         assert old in text
         text = text.replace(old, new)
-    if name == "cached_alias_config":
-        text = "import aiocache\n" + text.replace(
-            "cache = Cache(aiocache.RedisCache)\n", "cache = Cache(Cache.REDIS)\n"
-        )
     program = tmp_path / f"{name}.py"
     program.write_text(text, "utf-8")
     command = [sys.executable, "-W", "error", str(program)]

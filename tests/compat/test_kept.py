@@ -632,5 +632,24 @@ async def test_raw_get_of_redis_gives_text(redis_server: Server) -> None:
         assert await cache.raw("get", "raw text") == "v"
 
 
+def test_a_cache_is_an_instance_of_its_name() -> None:
+    assert isinstance(Cache(), Cache.MEMORY)  # type: ignore[arg-type]
+    assert not isinstance(Cache(), Cache.REDIS)  # type: ignore[arg-type]
+    assert Cache.MEMORY == "memory"
+
+
+def test_a_decorator_that_has_decorated_nothing_makes_keys() -> None:
+    assert cached().get_cache_key(function_of_one, (1,), {}).endswith("function_of_one(1)")
+    assert cached().get_cache_key(cached()(function_of_one), (1,), {}).endswith("function_of_one(1)")
+
+
+def test_a_replaced_key_builder_can_be_taken_away() -> None:
+    cache: Any = Cache(namespace="n")
+    cache.build_key = lambda key, namespace: "own"
+    assert cache.build_key("k") == "own"
+    del cache.build_key
+    assert cache.build_key("k") == ("n", "k")
+
+
 async def test_a_plugin_does_nothing_without_arguments() -> None:
     await BasePlugin().do_nothing()

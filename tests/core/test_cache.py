@@ -239,6 +239,31 @@ class TestCommands:
                 await call()
         assert await cache.get("k") == 1
 
+    async def test_a_ttl_beyond_all_floats_is_no_expiry(self) -> None:
+        cache = Cache()
+        await cache.set("k", 1, ttl=10**400)
+        assert await cache.expires_in("k") is None
+
+    @pytest.mark.parametrize(("timeout", "error"), [(-1, ValueError), (float("nan"), ValueError), ("1", TypeError)])
+    async def test_a_wrong_timeout_is_refused_in_memory_too(self, timeout: Any, error: type[Exception]) -> None:
+        cache = Cache()
+        for call in (
+            lambda: cache.get("k", timeout=timeout),
+            lambda: cache.multi_get(["k"], timeout=timeout),
+            lambda: cache.set("k", 1, timeout=timeout),
+            lambda: cache.delete("k", timeout=timeout),
+        ):
+            with pytest.raises(error, match="timeout"):
+                await call()
+        assert await cache.get("k", timeout=None) is None
+
+    async def test_a_wrong_lease_is_refused(self) -> None:
+        cache = Cache()
+        wrong: list[tuple[Any, type[Exception]]] = [(-1, ValueError), (float("nan"), ValueError), ("2", TypeError)]
+        for lease, error in wrong:
+            with pytest.raises(error, match="lease"):
+                await cache.get_or_set("k", int, lease=lease)
+
     async def test_increment(self) -> None:
         cache = Cache()
         assert [await cache.increment("n"), await cache.increment("n", 4), await cache.increment("n", -7)] == [1, 5, -2]

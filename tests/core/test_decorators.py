@@ -616,6 +616,13 @@ class TestBeingAFunction:
         with pytest.raises(TypeError, match="returned int, which cannot be awaited"):
             await cached()(lies)()
 
+    def test_parentheses_that_were_forgotten(self) -> None:
+        async def one() -> int:
+            return 1
+
+        with pytest.raises(TypeError, match=r"write @cached\(\), with parentheses"):
+            cached(one)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
     def test_what_is_refused_at_decoration(self) -> None:
         async def generator() -> AsyncIterator[int]:
             yield 1

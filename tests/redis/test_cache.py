@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from aiocache_core import BackendError, BackendUnavailable, Cache
+from aiocache_core import BackendError, BackendUnavailable, Cache, UnsupportedCommand
 from aiocache_redis import RedisBackend, RedisCache
 from tests import servers
 from tests.servers import Server, free_port
@@ -132,6 +132,13 @@ def test_caches_of_equal_options_share_their_connections() -> None:
     assert RedisCache(db="1", namespace="a").backend is RedisCache(db=1, namespace="b").backend
     assert RedisCache(db=1).backend is not RedisCache(db=2).backend
     assert RedisCache(password="a").backend is not RedisCache(password="b").backend
+
+
+async def test_an_unknown_raw_command_says_so(redis_server: Server) -> None:
+    async with RedisCache(port=redis_server.port) as cache:
+        for command in ("nosuch", "__class__"):
+            with pytest.raises(UnsupportedCommand, match="redis-py has no method"):
+                await cache.raw(command)
 
 
 async def test_no_error_and_no_log_tells_the_password(caplog: pytest.LogCaptureFixture) -> None:

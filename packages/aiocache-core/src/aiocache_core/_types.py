@@ -56,22 +56,25 @@ Stored: TypeAlias = Any
 
 
 def seconds(ttl: TTL, what: str = "ttl") -> float | None:
-    """Return a ttl as positive seconds, or ``None`` for "no expiry" (``None``, 0, infinity).
+    """Return a ttl as positive seconds, or ``None`` for "no expiry" (``None``, 0, infinity, and integers beyond all floats).
 
     Raises ``TypeError`` for a bool or anything that is no number, ``ValueError`` for a negative number or NaN.
     """
     if ttl is None:
         return None
-    if type(ttl) is float and 0 < ttl < math.inf:  # the usual kinds first: this is a part of each set with ttl
+    if type(ttl) is float and 0 < ttl < math.inf:  # the usual kind first: this is a part of each set with ttl
         return ttl
-    if type(ttl) is int and ttl > 0:
-        return float(ttl)
     if isinstance(ttl, timedelta):
         ttl = ttl.total_seconds()
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         message = f"{what} must be a number of seconds, a timedelta or None, not {ttl!r} ({type(ttl).__name__})"
         raise TypeError(message)
     if not ttl >= 0:
-        message = f"{what} must not be negative or NaN, got {ttl!r}; use 0 or None for no expiry, delete() to remove"
+        instead = "0 or None for no expiry, delete() to remove" if what == "ttl" else "0 or None for none"
+        message = f"{what} must not be negative or NaN, got {ttl!r}; use {instead}"
         raise ValueError(message)
-    return None if ttl in {0, math.inf} else float(ttl)
+    try:
+        exact = float(ttl)
+    except OverflowError:
+        return None
+    return exact if 0 < exact < math.inf else None

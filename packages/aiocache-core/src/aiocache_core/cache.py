@@ -15,7 +15,7 @@ from aiocache_core import registry, urls
 from aiocache_core._types import MISS, TTL, UNSET, Key, Miss, Stored, Unset, seconds
 from aiocache_core.backend import Backend
 from aiocache_core.exceptions import UnsupportedCommand
-from aiocache_core.factory import class_of
+from aiocache_core.factory import CacheName, class_of
 from aiocache_core.flight import Right
 from aiocache_core.front import Front, Timeout, namespace_text
 from aiocache_core.memory import MemoryBackend
@@ -45,9 +45,9 @@ class Cache(Front):
     names_others: ClassVar[bool] = True
     """True for this class alone: called, it gives an object of the class asked for."""
 
-    MEMORY: Final = "memory"
-    REDIS: Final = "redis"
-    MEMCACHED: Final = "memcached"
+    MEMORY: Final = CacheName("memory")
+    REDIS: Final = CacheName("redis")
+    MEMCACHED: Final = CacheName("memcached")
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Any:
@@ -88,6 +88,8 @@ class Cache(Front):
         """
         finished_key = self._finish(key, namespace)
         if self._lookup is not None:
+            if timeout is not UNSET:
+                seconds(timeout, "timeout")
             stored = self._lookup(finished_key)
         else:
             stored = await self.within(self._store.get(finished_key), timeout)
@@ -114,6 +116,8 @@ class Cache(Front):
         if not finished_keys:
             return []
         if self._lookup is not None:
+            if timeout is not UNSET:
+                seconds(timeout, "timeout")
             found = list(map(self._lookup, finished_keys))
         else:
             found = await self.within(self._store.multi_get(finished_keys), timeout)
@@ -140,7 +144,7 @@ class Cache(Front):
         finished_key = self._finish(key, namespace)
         stored = self.dumps(value, finished_key, dumps_fn)
         lives = self._ttl if ttl is UNSET else seconds(ttl)
-        if self._lookup is not None and not self._store.flights:
+        if self._lookup is not None and timeout is UNSET and not self._store.flights:
             self._store.assign(finished_key, stored, lives)
         else:
             await self.write((finished_key,), self._store.set(finished_key, stored, lives), timeout)
@@ -320,6 +324,7 @@ class Cache(Front):
 
         if not self._enabled:
             return await compute()
+        lease = seconds(lease, "lease")
         self.check_lease(lease)
         value, usable = await self.read(partial(self.get, key, default=MISS, namespace=namespace, timeout=timeout))
         if value is not MISS:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, T
 
 from aiocache_core._types import MISS, TTL, UNSET, Miss, Unset
 from aiocache_core.cache import Cache
+from aiocache_core.callkeys import CallKeys
 from aiocache_core.decorated import Bound, Decorated, Switches
 from aiocache_core.exceptions import UnsupportedCommand
 from aiocache_core.keys import text
@@ -222,6 +223,10 @@ class cached(Policy):  # noqa: N801 - the name that applications know
             return self.key
         if self.key_builder is not None:
             return text(self.key_builder(f, *args, **kwargs))
+        if isinstance(f, CachedFunction):
+            return f.key(*args, **kwargs)
+        if self.cache is None:  # nothing was decorated yet
+            return CallKeys(f, noself=self.noself).key(args, kwargs)
         return self.function_key(args, kwargs)
 
     async def get_from_cache(self, key: str) -> Any:

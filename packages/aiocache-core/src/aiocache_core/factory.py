@@ -10,6 +10,16 @@ from aiocache_core.backend import Backend
 from aiocache_core.exceptions import InvalidCacheType
 
 
+class CacheName(str):
+    """Be the name of a cache class, for which ``isinstance(cache, Cache.REDIS)`` can be asked, as in aiocache 0.12."""
+
+    __slots__ = ()
+
+    def __instancecheck__(self, instance: object) -> bool:
+        """Return True for a cache of the class that this name stands for. Raises ``InvalidCacheType`` if there is none."""
+        return isinstance(instance, registry.resolve("backends", str(self)))
+
+
 class CacheType(type):
     """Let ``Cache(cache_class, **options)`` give an object of the class asked for, as ``pathlib.Path()`` gives a ``PosixPath``."""
 

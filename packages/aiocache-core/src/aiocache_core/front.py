@@ -210,6 +210,11 @@ class Front(metaclass=CacheType):
     def build_key(self, builder: KeyBuilder) -> None:
         self._take_builder(builder)
 
+    @build_key.deleter
+    def build_key(self) -> None:
+        vars(self).pop("_finish", None)
+        self.own_keys = False
+
     def _public_key(self, key: object, namespace: str | None = None) -> Key:
         return self._finish(key, namespace)
 
@@ -361,17 +366,17 @@ class Front(metaclass=CacheType):
 
     async def within(self, operation: Coroutine[Any, Any, T], timeout: Timeout = UNSET) -> T:
         """Await an operation of the store within the deadline; the one place that knows of deadlines and of ``close``."""
+        try:
+            limit = self._timeout if timeout is UNSET else seconds(timeout, "timeout")
+        except (TypeError, ValueError):
+            operation.close()
+            raise
         if self._local:
             return await operation
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             sharing.use(self.backend, self)
             self._loop = loop
-        try:
-            limit = self._timeout if timeout is UNSET else seconds(timeout, "timeout")
-        except (TypeError, ValueError):
-            operation.close()
-            raise
         scope = asyncio.timeout(limit)
         self._pending[scope] = loop
         try:

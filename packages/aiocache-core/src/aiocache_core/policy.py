@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,9 @@ class Policy:
         lease: float | None,
         options: dict[str, Any],
     ) -> None:
+        if inspect.iscoroutinefunction(ttl):
+            message = f"ttl is a number or a plain function, not {ttl.__name__}; write @cached(), with parentheses"
+            raise TypeError(message)
         if not callable(ttl) and ttl is not UNSET:
             seconds(ttl)
         self.ttl = ttl

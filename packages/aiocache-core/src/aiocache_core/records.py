@@ -43,7 +43,7 @@ def is_mark(stored: object) -> bool:
 
 def new_mark(lease: float = 0) -> bytes:
     """Return a lease mark with a fresh random token, which carries its lease (s) for stores with coarse clocks."""
-    fields = struct.pack(">Q", round(lease * 1000))
+    fields = struct.pack(">Q", round(min(lease, 2.0**40) * 1000))
     return pack(Record(LEASE, secrets.token_bytes(16), fields=fields))
 
 

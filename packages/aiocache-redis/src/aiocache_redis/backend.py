@@ -23,6 +23,7 @@ from aiocache_core import (
     Lease,
     Miss,
     Stored,
+    UnsupportedCommand,
     ValueTooLarge,
     keys,
     records,
@@ -334,10 +335,14 @@ class RedisBackend(Backend):
     # -- the rest ------------------------------------------------------------------------------------------------------
 
     async def raw(self, command: str, *args: Any, **kwargs: Any) -> Any:
-        """Call redis-py's own method ``command`` and return what it returns."""
+        """Call redis-py's own method ``command`` and return what it returns. Raises ``UnsupportedCommand`` if it has none."""
 
         async def call(client: Client) -> Any:
-            result = getattr(client.redis, command)(*args, **kwargs)
+            method = None if command.startswith("_") else getattr(client.redis, command, None)
+            if not callable(method):
+                message = f"redis-py has no method {command!r}; its methods are named as the commands, in lower case"
+                raise UnsupportedCommand(message)
+            result = method(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
 
         return await self._call(call)
