@@ -78,7 +78,9 @@ class Installed(FakeDistributions):
     def appeared(self, place: str, modules: list[str]) -> None:
         """Make its modules those that are imported."""
         for module in modules:
-            self._replaced.setdefault(module, sys.modules.pop(module, None))
+            known = [name for name in sys.modules if name.startswith(f"{module}.")]
+            for name in (module, *known):
+                self._replaced.setdefault(name, sys.modules.pop(name, None))
         sys.path.insert(0, place)  # the list made above; `syspath_prepend` would put it back after the real one
         importlib.invalidate_caches()
 

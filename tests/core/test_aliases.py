@@ -81,16 +81,16 @@ def test_errors() -> None:
 
 
 async def test_a_decorator_looks_its_alias_up_at_the_first_call() -> None:
-    @cached(alias="configured later")
+    @cached(alias="added after the decoration")
     async def one() -> int:
         return 1
 
     with pytest.raises(KeyError):
         await one()
-    caches.add("configured later", {"cache": "memory"})
+    caches.add("added after the decoration", {"cache": "memory"})
     try:
         assert await one() == 1
-        assert one.cache is caches.get("configured later")
+        assert one.cache is caches.get("added after the decoration")
         assert isinstance(one.cache, Cache)
     finally:
         caches.set_config({"default": {"cache": "memory", "serializer": {"class": "string"}}})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from aiocache_core import MISS, BackendError, Key, Lease, ValueTooLarge, keys, records
+from aiocache_core import MISS, BackendError, Key, Lease, UnsupportedCommand, ValueTooLarge, keys, records
 from aiocache_redis import RedisBackend
 from aiocache_redis.backend import BATCH, LARGEST
 from tests.redis.conftest import DB, Make
@@ -320,7 +320,7 @@ async def test_raw_is_the_clients_own_method(backend: RedisBackend, redis: Any) 
     await pubsub.aclose()
     with pytest.raises(BackendError, match="WRONGTYPE"):
         await backend.raw("get", "hash")
-    with pytest.raises(AttributeError):
+    with pytest.raises(UnsupportedCommand, match="no method 'no_such_command'"):
         await backend.raw("no_such_command")
 
 
