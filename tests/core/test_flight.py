@@ -139,6 +139,25 @@ class TestCallers:
             thread.join()
         assert results == [["value"] * 20] * 3
 
+    async def test_who_read_before_a_computation_ended_takes_its_value(self) -> None:
+        cache, store = held_cache(serializer="string")
+        asked, gate = asyncio.Event(), asyncio.Event()
+        get = store.get
+
+        async def late_reply(key: Key) -> Any:
+            del store.get  # the first read alone
+            found = await get(key)
+            asked.set()
+            await gate.wait()
+            return found
+
+        store.get = late_reply  # type: ignore[method-assign]
+        late = asyncio.create_task(cache.get_or_set("k", lambda: "late"))
+        await asked.wait()
+        assert await cache.get_or_set("k", lambda: "first") == "first"
+        gate.set()
+        assert await late == "first"
+
 
 class TestInside:
     async def test_a_call_inside_its_own_computation_computes_directly(self) -> None:

@@ -326,6 +326,7 @@ class Cache(Front):
             return await compute()
         lease = seconds(lease, "lease")
         self.check_lease(lease)
+        ended = self._flights.ended
         value, usable = await self.read(partial(self.get, key, default=MISS, namespace=namespace, timeout=timeout))
         if value is not MISS:
             return value
@@ -333,7 +334,7 @@ class Cache(Front):
         async def store(value: Any, right: Right, _: object) -> None:
             await self.fill(right, key, value, lives, namespace, timeout)
 
-        job = self.job([finished_key], compute, store, timeout=timeout, lease=lease)
+        job = self.job([finished_key], compute, store, timeout=timeout, lease=lease, again=self._flights.ended != ended)
         return await self._flights.run(job, wanted=usable)
 
 

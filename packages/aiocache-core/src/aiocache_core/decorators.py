@@ -60,6 +60,7 @@ class CachedFunction(Decorated[P, R]):
         key = self._text(args, kwargs)
         finished_key = cache.build_key(key, self._namespace)
         usable = True
+        ended = self._flights.ended
         if switches.read:
             value, usable = await cache.read(functools.partial(policy.found, key))
             if value is not MISS:
@@ -79,7 +80,8 @@ class CachedFunction(Decorated[P, R]):
                 with planned(right, lives):
                     await policy.set_in_cache(key, result)
 
-        job = cache.job([finished_key], compute, store, lease=policy.lease, fresh=not switches.read)
+        again = self._flights.ended != ended
+        job = cache.job([finished_key], compute, store, lease=policy.lease, fresh=not switches.read, again=again)
         wanted = switches.write and usable
         return await self._flights.run(job, wanted=wanted, wait_for_write=switches.wait_for_write)
 

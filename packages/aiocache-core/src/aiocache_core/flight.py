@@ -63,6 +63,8 @@ class Job(Generic[T]):
     """The seconds of the lease under which all processes compute once (one key only); None for this process alone."""
     fresh: bool = False
     """Compute even if a value is stored, and take the right to store from those who compute already."""
+    again: bool = False
+    """Look at the store once more before computing: another computation has ended while this caller read."""
     failed: Callable[[BaseException], None] = lambda _: None
     """Is told of an error of the store before the value is computed without it."""
 
@@ -115,7 +117,8 @@ class Flight(Generic[T]):
     async def _perform(self) -> None:
         job = self.job
         if not job.lease or not self.wanted:
-            await self._compute_and_store(None)
+            if not (job.again and self.wanted and await self._find_stored(job.keys[0])):
+                await self._compute_and_store(None)
             return
         right = await self._obtain(job.keys[0], job.lease)
         if self.value.done():
@@ -132,6 +135,18 @@ class Flight(Generic[T]):
                 await job.within(job.backend.release(right))
             except BackendError as error:
                 job.failed(error)
+
+    async def _find_stored(self, key: Key) -> bool:
+        """Take the value that another computation has stored since this one's caller read; return False if there is none."""
+        try:
+            stored = await self.job.within(self.job.backend.get(key))
+            if stored is MISS or self.job.loads is None:
+                return False
+            self.value.set_result(self.job.loads(stored))
+        except (BackendError, DecodeError) as error:
+            self.job.failed(error)
+            return False
+        return True
 
     async def _compute_and_store(self, right: Right, renewal: Renewal | None = None) -> None:
         value = await self.job.compute()
@@ -242,6 +257,8 @@ class SingleFlight:
         self._running: dict[tuple[asyncio.AbstractEventLoop, Key], Flight[Any]] = {}
         self.background: set[asyncio.Task[None]] = set()
         """The stores that go on without their callers."""
+        self.ended: int = 0
+        """How many computations have ended."""
 
     def __len__(self) -> int:
         return len(self._running)
@@ -344,6 +361,7 @@ class SingleFlight:
             self._running[loop, key] = flight
 
         def leave(_: object) -> None:
+            self.ended += 1
             for key, computation in flight.computations.items():
                 flights.leave(computation)
                 if self._running.get((loop, key)) is flight:

@@ -269,6 +269,7 @@ class Front(metaclass=CacheType):
         timeout: Timeout = UNSET,
         lease: float | None = None,
         fresh: bool = False,
+        again: bool = False,
     ) -> Job[T]:
         """Return the job of computing the value of a key (or several) and storing it in this cache."""
         return Job(
@@ -280,6 +281,7 @@ class Front(metaclass=CacheType):
             within=lambda operation: self.within(operation, timeout),
             lease=None if self.abilities.local else lease,  # one process: the single flight is enough
             fresh=fresh,
+            again=again and not fresh,
             failed=partial(self.failed, "computation"),
         )
 
