@@ -652,6 +652,20 @@ class TestBeingAFunction:
         together = [make(1, cache=shared), make(2, cache=shared)]
         assert [await function() for function in together] == [1, 2]
 
+    async def test_a_closure_that_is_gone_leaves_its_entries_to_no_other(self) -> None:
+        shared = Cache()
+
+        def make(value: int) -> Any:
+            @cached(cache=shared)
+            async def closure() -> int:
+                return value
+
+            return closure
+
+        assert await make(1)() == 1
+        gc.collect()
+        assert await make(2)() == 2
+
     async def test_closures_of_one_name_on_a_shared_store_are_warned_about(self) -> None:
         store = DictCache(label="closures")
 

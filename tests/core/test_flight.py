@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from aiocache_core import MISS, Abilities, BackendError, BackendUnavailable, Busy, Cache, Key, Lease, Stored
+from aiocache_core import (
+    MISS,
+    Abilities,
+    BackendError,
+    BackendUnavailable,
+    Busy,
+    Cache,
+    CommandTimeout,
+    Key,
+    Lease,
+    Stored,
+    cached,
+)
 from aiocache_core.flight import SingleFlight
+from aiocache_core.overtaking import Computation, Flights
 from tests.core.stores import DictBackend, held_cache
 
 
@@ -193,6 +207,32 @@ class TestInside:
         async with asyncio.timeout(5):
             both = await asyncio.gather(cache.get_or_set("a", crossing("b")), cache.get_or_set("b", crossing("a")))
         assert set(both) in ({"bleaf", "ableaf"}, {"baleaf", "aleaf"})
+
+    async def test_neither_do_they_when_one_of_several_waits_has_ended(self) -> None:
+        cache: Any = Cache()
+        joined, left = asyncio.Event(), asyncio.Event()
+
+        async def leaf() -> str:
+            return "leaf"
+
+        async def twice() -> str:
+            waits = [asyncio.create_task(cache.get_or_set("b", leaf)) for _ in range(2)]
+            await asyncio.sleep(0.01)
+            waits[0].cancel()
+            await asyncio.wait(waits[:1])
+            left.set()
+            return f"a{await waits[1]}"
+
+        async def back() -> str:
+            joined.set()
+            await left.wait()
+            return f"b{await cache.get_or_set('a', leaf)}"
+
+        async with asyncio.timeout(5):
+            first = asyncio.create_task(cache.get_or_set("b", back))
+            await joined.wait()
+            assert await cache.get_or_set("a", twice) == "ableaf"
+            assert await first == "bleaf"
 
     async def test_a_task_that_outlives_the_computation_is_not_inside_it(self) -> None:
         cache: Any = Cache()
@@ -510,6 +550,115 @@ class TestLease:
         store.entries["k"] = b"{"
         assert await cache.get_or_set("k", lambda: 5, lease=5) == 5
         assert store.entries["k"] == b"5"
+
+    async def test_it_is_not_replaced_after_an_invalidation(self) -> None:
+        cache, store = leased_cache()
+        cache.serializer = "json"
+        store.entries["k"] = b"{"
+        work = Work(5)
+        call = asyncio.create_task(cache.get_or_set("k", work, lease=5))
+        await work.begun.wait()
+        await store.delete("k")  # as another process does
+        work.gate.set()
+        assert await call == 5
+        assert store.entries == {}
+
+    async def test_who_wants_it_stored_needs_a_computation_with_the_lease(self) -> None:
+        cache, store = leased_cache()
+        work = Work()
+
+        @cached(cache=cache, key="k", lease=5)
+        async def function() -> Any:
+            return await work()
+
+        unwanted = asyncio.create_task(function.options(cache_write=False)())
+        await work.begun.wait()
+        assert store.marks == {}
+        work.begun.clear()
+        wanted = asyncio.create_task(function())
+        await work.begun.wait()
+        await store.delete("k")  # as another process does
+        work.gate.set()
+        assert [await unwanted, await wanted] == ["value"] * 2
+        assert store.entries == {}
+
+    @pytest.mark.parametrize("hanging", [("lease",), ("store_leased", "release"), ("renew", "store_leased", "release")])
+    async def test_a_store_that_hangs_costs_one_deadline(self, hanging: tuple[str, ...]) -> None:
+        cache, store = leased_cache()
+        within, deadlines = cache.within, 0
+
+        async def counted(operation: Any, *timeout: Any) -> Any:
+            nonlocal deadlines
+            try:
+                return await within(operation, *timeout)
+            except CommandTimeout:
+                deadlines += operation.__name__ != "renew"  # that of a renewal runs beside
+                raise
+
+        cache.within = counted
+        cache.timeout = 0.1
+        reached = store.reached
+
+        async def hang(command: str) -> None:
+            if command in hanging:
+                await asyncio.Event().wait()
+            await reached(command)
+
+        store.reached = hang  # type: ignore[method-assign]  # to hold it back
+        work = Work()
+        call = asyncio.create_task(cache.get_or_set("k", work, lease=0.03))
+        await work.begun.wait()
+        await asyncio.sleep(0.02)  # a renewal is under way
+        work.gate.set()
+        async with asyncio.timeout(5):
+            assert await call == "value"
+        assert deadlines == 1
+
+    async def test_a_failure_does_not_wait_for_the_store(self) -> None:
+        cache, store = leased_cache()
+        held = asyncio.Event()
+        reached = store.reached
+
+        async def hold(command: str) -> None:
+            if command == "release":
+                await held.wait()
+            await reached(command)
+
+        store.reached = hold  # type: ignore[method-assign]  # to hold it back
+        work = Work(ZeroDivisionError())
+        work.gate.set()
+        with pytest.raises(ZeroDivisionError):
+            async with asyncio.timeout(5):
+                await cache.get_or_set("k", work, lease=5)
+        held.set()
+        await cache.close()
+        assert store.marks == {}
+
+
+def test_computations_of_several_threads_are_all_overtaken() -> None:
+    flights = Flights()
+    lost = 0
+
+    def work() -> None:
+        nonlocal lost
+        for _ in range(20_000):
+            computation = Computation("k")
+            flights.enter(computation)
+            lost += computation not in flights.get("k", ())
+            flights.leave(computation)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert lost == 0
+    assert not flights
 
 
 async def test_single_flight_counts_what_is_running() -> None:

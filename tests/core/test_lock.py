@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from aiocache_core import Cache, LockLost, OptimisticLock, OptimisticLockError, RedLock, UnsupportedCommand
+from aiocache_core import (
+    BackendUnavailable,
+    Cache,
+    LockLost,
+    OptimisticLock,
+    OptimisticLockError,
+    RedLock,
+    UnsupportedCommand,
+)
 from tests.conformance_selftest.reference import EightMethods, Server
 from tests.core.stores import DictCache
 
@@ -88,6 +96,25 @@ class TestRedLock:
         with pytest.raises(LockLost):
             await lock.release(strict=True)
         await lock.release()
+
+    async def test_a_lock_that_could_not_be_renewed_for_its_lease_is_lost(self, cache: Any) -> None:
+        refused = asyncio.Event()
+
+        async def refuse(_: object) -> bool:
+            refused.set()
+            raise BackendUnavailable("down")
+
+        lock = RedLock(cache, "k", 0.06)
+        await lock.acquire()
+        before, cache.backend.renew, cache.backend.gets = cache.backend.gets, refuse, refuse
+        await refused.wait()
+        async with asyncio.timeout(5):
+            while not lock.lost:  # noqa: ASYNC110 - the lock tells nobody
+                await asyncio.sleep(0.01)
+        cache.backend.gets = before
+        del cache.backend.renew
+        with pytest.raises(LockLost):
+            await lock.release(strict=True)
 
     async def test_a_cancelled_waiter_leaves_the_others(self, cache: Any) -> None:
         first = RedLock(cache, "k", 5)

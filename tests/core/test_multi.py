@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import warnings
 from typing import Any
 
@@ -52,6 +53,79 @@ async def test_a_generator_gives_its_keys_once() -> None:
     assert await source.fetch(key for key in (1, 2)) == {1: "value 1", 2: "value 2"}
     assert await source.fetch(ids=(key for key in (2, 1))) == {2: "value 2", 1: "value 1"}
     assert len(source.asked) == 1
+
+
+async def test_a_generator_is_asked_by_a_generator() -> None:
+    asked: list[Any] = []
+
+    @multi_cached("ids")
+    async def fetch(ids: Any) -> dict[int, int]:
+        asked.append((inspect.isgenerator(ids), *ids))
+        return {key: key for key in asked[-1][1:]}
+
+    await fetch([1])
+    assert await fetch(key for key in (3, 1, 2)) == {3: 3, 1: 1, 2: 2}
+    assert asked == [(False, 1), (True, 3, 2)]
+
+
+async def test_keys_among_further_keywords() -> None:
+    asked: list[Any] = []
+
+    @multi_cached("ids", vary="lang")
+    async def fetch(**options: Any) -> dict[int, str]:
+        asked.append(options["ids"])
+        return {key: f"{options['lang']} {key}" for key in options["ids"]}
+
+    assert await fetch(ids=[1], lang="de") == {1: "de 1"}
+    assert await fetch(ids=[1, 2], lang="de") == {1: "de 1", 2: "de 2"}
+    assert await fetch(ids=[1], lang="en") == {1: "en 1"}
+    assert asked == [[1], [2], [1]]
+    assert await fetch.invalidate(ids=[1], lang="de") == 1
+    assert await fetch.peek(ids=[1, 2], lang="de") == {2: "de 2"}
+
+
+async def test_keys_that_are_one_to_the_cache_are_asked_for_once() -> None:
+    source = Source()
+    assert await source.fetch([1, "1", 2]) == {1: "value 1", "1": "value 1", 2: "value 2"}
+    assert await source.fetch(["1", 1]) == {"1": "value 1", 1: "value 1"}
+    assert source.asked == [[1, 2]]
+
+
+@pytest.mark.parametrize("option", ["skip_cache_func", "ttl"])
+async def test_errors_of_skip_cache_func_and_ttl_are_the_caller_s(option: str) -> None:
+    def fails(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    source = Source(**{option: fails})
+    with pytest.raises(ZeroDivisionError):
+        await source.fetch([1])
+
+
+async def test_a_caller_inside_its_own_computation_keeps_the_others_it_has_joined() -> None:
+    begun, direct, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @multi_cached("ids")
+    async def fetch(ids: Any) -> dict[str, Any]:
+        if ids == ["b"]:
+            begun.set()
+            await go.wait()
+            return {"b": 1}
+        if not direct.is_set():
+            direct.set()
+            return {"a": await fetch(["a", "b"])}
+        direct.clear()
+        await go.wait()
+        return {"a": 2}
+
+    other = asyncio.create_task(fetch(["b"]))
+    await begun.wait()
+    call = asyncio.create_task(fetch(["a"]))
+    while fetch.info().computations < 3:  # noqa: ASYNC110 - the direct one begins at some turn of the loop
+        await asyncio.sleep(0)
+    other.cancel()
+    await asyncio.wait([other])
+    go.set()
+    assert await call == {"a": {"a": 2, "b": 1}}
 
 
 async def test_by_position_keyword_and_default() -> None:

@@ -13,7 +13,7 @@ from asyncio import coroutines
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Generic, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, ref
 
 from aiocache_core._types import Miss
 from aiocache_core.backend import Backend
@@ -74,8 +74,11 @@ class Counts:
 
 
 _serials = itertools.count(2)
-_named: WeakKeyDictionary[Backend, WeakValueDictionary[str, Decorated[..., Any]]] = WeakKeyDictionary()
-"""The first living function of each name over each store, to tell its namesakes (closures) apart."""
+_named: WeakKeyDictionary[Backend, dict[str, tuple[ref[Decorated[..., Any]], str]]] = WeakKeyDictionary()
+"""The first function of each name over each store, and where it stands, to tell its namesakes (closures) apart.
+
+It keeps its name when it is gone, as the store keeps its entries.
+"""
 
 # What inspect.markcoroutinefunction (from Python 3.12) sets on one object stands on a class here.
 _marking: Any = getattr(inspect, "markcoroutinefunction", None)
@@ -156,13 +159,13 @@ class Decorated(Generic[P, R]):
         name = f"{self.__module__}.{self.__qualname__}"
         if self._policy.apart():
             return name
-        other = _named.setdefault(cache.backend, WeakValueDictionary()).setdefault(name, self)
-        if other is self:
+        first, place = _named.setdefault(cache.backend, {}).setdefault(name, (ref(self), _place(self._function)))
+        if first() is self:
             return name
         if cache.abilities.local:
             return f"{name}#{next(_serials)}"
         message = (
-            f"two functions named {name} ({_place(other._function)} and {_place(self._function)}) share their entries in "
+            f"two functions named {name} ({place} and {_place(self._function)}) share their entries in "
             f"{cache!r}; give each its own key= or namespace="
         )
         warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, T
 from aiocache_core._types import MISS, TTL, UNSET, Miss, Unset
 from aiocache_core.cache import Cache
 from aiocache_core.callkeys import CallKeys
-from aiocache_core.decorated import Bound, Decorated, Switches
+from aiocache_core.decorated import USUAL, Bound, Decorated, Switches
 from aiocache_core.exceptions import UnsupportedCommand
 from aiocache_core.keys import text
 from aiocache_core.policy import Policy, plan_of, planned, store_all
@@ -44,10 +44,11 @@ class CachedFunction(Decorated[P, R]):
 
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the stored value of this call, or compute it, once for all callers that wait, and store it."""
-        switches = self._taken(kwargs)
-        cache = self.cache
-        if cache.lookup is not None and switches.read and self._direct:
-            value = cache.lookup(cache.build_key(self._text(args, kwargs), self._namespace))
+        switches = self._taken(kwargs) if kwargs else USUAL
+        cache = self._cache or self.cache
+        lookup = cache.lookup
+        if lookup is not None and switches.read and self._direct:
+            value = lookup(cache._finish(self._text(args, kwargs), self._namespace))  # build_key, without its cost
             if value is not MISS:
                 self._counts.hits += 1
                 return value  # type: ignore[no-any-return]  # whatever was stored

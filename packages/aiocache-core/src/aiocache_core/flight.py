@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -78,11 +79,11 @@ class Flight(Generic[T]):
         self.wanted = wanted
         """True if a caller wants the value stored."""
         self.barred: bool = False
-        """True if it must not be stored, whoever wants it: the store did not answer when it was asked for a lease."""
+        """True if it must not be stored, whoever wants it: the store failed before the value was computed."""
         self.inside = inside
         """The computations inside of which this one was begun."""
-        self.awaiting: set[Flight[Any]] = set()
-        """The computations whose values this one waits for."""
+        self.awaiting: list[Flight[Any]] = []
+        """The computations whose values this one waits for, as often as it does."""
         self.superseded: list[Future[None]] = []
         """The stores of older computations that must end before this one's begins."""
         self.callers = 0
@@ -94,6 +95,10 @@ class Flight(Generic[T]):
         """Return True while newcomers may join for a key."""
         return not self.computations[key].overtaken and not self.task.done() and not self.task.cancelling()
 
+    def serves(self, *, wanted: bool) -> bool:
+        """Return True if a caller may join: one who wants the value stored needs a computation that asked for its lease."""
+        return self.wanted or not wanted or not self.job.lease
+
     async def _run(self) -> None:
         _inside.set((*self.inside, self))
         try:
@@ -102,60 +107,64 @@ class Flight(Generic[T]):
             self.value.cancel()
             if self.task.cancelling():
                 raise
-        except Exception as error:  # noqa: BLE001 - whatever the function raises is for the callers
-            self._fail(error)
         except BaseException as error:
-            self._fail(error)
-            raise
-
-    def _fail(self, error: BaseException) -> None:
-        if self.value.done():
-            self.job.failed(error)
-        else:
-            self.value.set_exception(error)
+            if self.value.done():
+                self.job.failed(error)
+            else:
+                self.value.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
 
     async def _perform(self) -> None:
         job = self.job
-        if not job.lease or not self.wanted:
-            if not (job.again and self.wanted and await self._find_stored(job.keys[0])):
-                await self._compute_and_store(None)
-            return
-        right = await self._obtain(job.keys[0], job.lease)
+        right: Right = None
+        if job.lease and self.wanted:
+            right = await self._obtain(job.keys[0], job.lease)
+        elif job.again and self.wanted:
+            await self._find_stored(job.keys[0])
         if self.value.done():
             return
-        if not isinstance(right, Lease):
-            await self._compute_and_store(right)
-            return
-        renewal = Renewal(job.backend, right, job.within)
+        renewal = Renewal(job.backend, right, job.within) if isinstance(right, Lease) else None
         try:
-            await self._compute_and_store(right, renewal)
+            await self._compute()
         finally:
-            await renewal.end()
             try:
-                await job.within(job.backend.release(right))
+                await job.within(self.storing(right, renewal))
             except BackendError as error:
                 job.failed(error)
 
-    async def _find_stored(self, key: Key) -> bool:
-        """Take the value that another computation has stored since this one's caller read; return False if there is none."""
+    async def _find_stored(self, key: Key) -> None:
+        """Take the value that another computation has stored since this one's caller read, if there is one."""
         try:
             stored = await self.job.within(self.job.backend.get(key))
-            if stored is MISS or self.job.loads is None:
-                return False
-            self.value.set_result(self.job.loads(stored))
-        except (BackendError, DecodeError) as error:
+            if stored is not MISS and self.job.loads is not None:
+                self.value.set_result(self.job.loads(stored))
+        except DecodeError as error:
             self.job.failed(error)
-            return False
-        return True
+        except BackendError as error:
+            self.job.failed(error)
+            self.barred = True
 
-    async def _compute_and_store(self, right: Right, renewal: Renewal | None = None) -> None:
-        value = await self.job.compute()
-        if not self.value.done():
-            self.value.set_result(value)
-        if not self.wanted or self.barred:
-            return
+    async def _compute(self) -> None:
+        """Give the callers what the function returns or raises, at once."""
+        try:
+            self.value.set_result(await self.job.compute())
+        except Exception as error:  # noqa: BLE001 - whatever the function raises is for the callers
+            self.value.set_exception(error)
+
+    async def storing(self, right: Right, renewal: Renewal | None) -> None:
+        """Store the value if there is one and it may be stored, and give the lease back; all of it within one deadline."""
         if renewal is not None:
             await renewal.end()  # it may change the lease's token, so it must not run beside the store
+        try:
+            if self.value.done() and self.value.exception() is None and self.wanted and not self.barred:
+                await self._store(self.value.result(), right)
+        except Exception as error:  # noqa: BLE001 - a broken cache never breaks a call
+            self.job.failed(error)
+        if isinstance(right, Lease):
+            await self.job.backend.release(right)
+
+    async def _store(self, value: T, right: Right) -> None:
         await finished(self.superseded)
         allowed = [key for key, computation in self.computations.items() if computation.begin_store()]
         try:
@@ -167,30 +176,36 @@ class Flight(Generic[T]):
 
     async def _obtain(self, key: Key, seconds: float) -> Right:
         """Wait for the right to compute, unless another process's value comes first; without a store compute all the same."""
-        job = self.job
-        backend, within = job.backend, job.within
         try:
-            while True:
-                if job.fresh:
-                    stored, version = await within(backend.gets(key))
-                    if stored is not MISS:
-                        return Version(version)
-                    if version is not None:  # a mark: end the right to store of the one who computes already
-                        await within(backend.cas(key, version, MISS, None))
-                answer = await within(backend.lease(key, seconds))
-                if isinstance(answer, Lease):
-                    return answer
-                if isinstance(answer, Busy):
-                    await _changed(backend, key, min(LONGEST_WAIT, answer.retry_after))
-                elif not job.fresh and job.loads is not None:
-                    self.value.set_result(job.loads(answer))
-                    return None
-        except DecodeError as error:
-            job.failed(error)  # what is stored is of no use to anyone: compute, and replace it
+            return await self._claim(key, seconds)
         except BackendError as error:
-            job.failed(error)
+            self.job.failed(error)
             self.barred = True
-        return None
+            return None
+
+    async def _claim(self, key: Key, seconds: float) -> Right:
+        job = self.job
+        backend, within, fresh = job.backend, job.within, job.fresh
+        while True:
+            if fresh:
+                stored, version = await within(backend.gets(key))
+                if stored is not MISS:
+                    return Version(version)
+                if version is not None:  # a mark: end the right to store of the one who computes already
+                    await within(backend.cas(key, version, MISS, None))
+            answer = await within(backend.lease(key, seconds))
+            if isinstance(answer, Lease):
+                return answer
+            if isinstance(answer, Busy):
+                await _changed(backend, key, min(LONGEST_WAIT, answer.retry_after))
+            elif not fresh and job.loads is not None:
+                try:
+                    self.value.set_result(job.loads(answer))
+                except DecodeError as error:  # of no use to anyone: compute, and replace just this
+                    job.failed(error)
+                    fresh = True
+                else:
+                    return None
 
 
 def _retrieve(value: asyncio.Future[Any]) -> None:
@@ -230,13 +245,19 @@ class Renewal:
         await self._task
 
     async def _run(self) -> None:
+        now = asyncio.get_running_loop().time
+        until = now() + self._lease.seconds
         while not await _set_within(self._ended, self._lease.seconds / 3):
+            asked = now()
             try:
                 if not await self._within(self._backend.renew(self._lease)):
                     self._lost()
                     return
+                until = asked + self._lease.seconds
             except BackendError as error:  # it may still be ours: the store checks that in the end
                 logger.debug("a lease could not be renewed, trying again: %s", error)
+                if now() >= until:
+                    self._lost()
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -273,12 +294,13 @@ class SingleFlight:
         found = self._find(job.backend, job.keys[0], inside)
         if found is DIRECT:
             return await job.compute()
-        if found is None or job.fresh:
+        if found is None or job.fresh or not found.serves(wanted=wanted):
             flight: Flight[T] = self._begin(job, wanted, inside)
         else:
             flight = found
             flight.wanted |= wanted
-        (value,) = await self._values([flight], inside, wait_for_write)
+        with self._calling([flight], inside):
+            (value,) = await self._values([flight], wait_for_write)
         return value
 
     async def run_many(
@@ -311,28 +333,33 @@ class SingleFlight:
                     flights.append(found)
         if rest:
             flights.append(self._begin(job(rest), wanted, inside))
-        values: dict[Key, T] = await job(direct).compute() if direct else {}
-        for part in await self._values(flights, inside, wait_for_write):
-            values.update(part)
+        with self._calling(flights, inside):
+            values: dict[Key, T] = await job(direct).compute() if direct else {}
+            for part in await self._values(flights, wait_for_write):
+                values.update(part)
         return values
 
-    async def _values(self, flights: list[Flight[T]], inside: tuple[Flight[Any], ...], wait_for_write: bool) -> list[T]:
-        """Wait for computations as one of their callers; the last one to leave an unfinished one cancels it."""
+    async def _values(self, flights: list[Flight[T]], wait_for_write: bool) -> list[T]:
+        values = [await asyncio.shield(flight.value) for flight in flights]
+        if wait_for_write or len(self.background) >= MOST_IN_BACKGROUND:
+            for flight in flights:
+                await asyncio.shield(flight.task)
+        return values
+
+    @contextmanager
+    def _calling(self, flights: list[Flight[T]], inside: tuple[Flight[Any], ...]) -> Iterator[None]:
+        """Be one of the callers of computations; the last one to leave an unfinished one cancels it."""
         for flight in flights:
             flight.callers += 1
             for outer in inside:
-                outer.awaiting.add(flight)
+                outer.awaiting.append(flight)
         try:
-            values = [await asyncio.shield(flight.value) for flight in flights]
-            if wait_for_write or len(self.background) >= MOST_IN_BACKGROUND:
-                for flight in flights:
-                    await asyncio.shield(flight.task)
-            return values
+            yield
         finally:
             for flight in flights:
                 flight.callers -= 1
                 for outer in inside:
-                    outer.awaiting.discard(flight)
+                    outer.awaiting.remove(flight)
                 if flight.callers or flight.task.done():
                     continue
                 if flight.value.done():

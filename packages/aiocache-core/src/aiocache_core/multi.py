@@ -6,10 +6,10 @@ import copy
 import functools
 import inspect
 import warnings
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
-from aiocache_core._types import MISS, TTL, UNSET, Key, Miss, Unset
+from aiocache_core._types import MISS, TTL, UNSET, Key, Unset
 from aiocache_core.cache import Cache
 from aiocache_core.callkeys import encode
 from aiocache_core.decorated import Bound, Decorated, Switches
@@ -34,35 +34,49 @@ class _Request:
         bound = function.bind(args, kwargs)
         self._bound = bound
         self._name = function.keys_from_attr
-        given = bound.arguments.get(self._name)
-        self._form = type(given) if isinstance(given, list | tuple | set | frozenset) else list
+        self._place: dict[str, Any] = bound.arguments if function.rest is None else bound.arguments[function.rest]
+        """Holds the keys: the arguments, or those of them that ``**kwargs`` takes."""
+        given = self._place.get(self._name)
+        self._form = _form_of(given)
         keys = dict.fromkeys(given) if given is not None else {}
-        bound.arguments[self._name] = list(keys) if given is not None else None
-        self.keys = {key: function.item_key(key, bound.args, bound.kwargs) for key in keys}
+        if isinstance(given, Iterator):  # it gives its keys once
+            self._place[self._name] = list(keys)
+        self.args: tuple[Any, ...] = bound.args
+        self.kwargs: dict[str, Any] = bound.kwargs
+        self.keys = {key: function.item_key(key, self.args, self.kwargs) for key in keys}
         """The cache's key of each key asked for, in the order asked."""
-        self.args = args
-        self.kwargs = kwargs
-        if not isinstance(given, Collection):  # a generator gives its keys once
-            self.restrict(keys)
 
-    def restrict(self, keys: Iterable[Any]) -> None:
-        """Ask the function for these keys only, in the form in which they were given."""
-        self._bound.arguments[self._name] = self._form(keys)
-        self.args, self.kwargs = self._bound.args, self._bound.kwargs
+    def restricted(self, keys: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments that ask the function for these keys only, in the form in which they were given."""
+        if self._name in self._place:
+            self._place[self._name] = self._form(keys)
+        return self._bound.args, self._bound.kwargs
+
+
+def _form_of(given: Any) -> Callable[[Iterable[Any]], Any]:
+    if isinstance(given, list | tuple | set | frozenset):
+        return type(given)
+    return _generate if isinstance(given, Iterator) else list
+
+
+def _generate(keys: Iterable[Any]) -> Iterator[Any]:
+    yield from keys
 
 
 class MultiCachedFunction(Decorated[P, R]):
     """Be a coroutine function of many keys that returns a dict, each item of which is cached under its key.
 
     Each method takes the function's own arguments. The function is called with the missing keys only, in the form (list, tuple,
-    set; else list) and the order given; hits and new items are merged in the order asked. A key that it does not return is not
-    cached, nor is one that was not asked for. Concurrent callers share one computation for each key.
+    set, generator; else list) and the order given; hits and new items are merged in the order asked. A key that it does not
+    return is not cached, nor is one that was not asked for. Concurrent callers share one computation for each key.
     """
 
     _policy: multi_cached
 
     def __init__(self, policy: multi_cached, function: Any) -> None:
         self.keys_from_attr: str = policy.keys_from_attr
+        self.rest: str | None = None
+        """The name of the parameter that takes further keywords, if the keys are among them."""
         super().__init__(policy, function)
         self._check_parameters()
 
@@ -71,12 +85,14 @@ class MultiCachedFunction(Decorated[P, R]):
 
     def _check_parameters(self) -> None:
         names = list(self.__signature__.parameters)
-        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in self.__signature__.parameters.values())
+        takers = [name for name, each in self.__signature__.parameters.items() if each.kind is each.VAR_KEYWORD]
+        if takers and self.keys_from_attr not in names:
+            self.rest = takers[0]
         for name in (self.keys_from_attr, *self._policy.vary):
-            if name not in names and not takes_any:
+            if name not in names and not takers:
                 message = f"{self.__qualname__} has no parameter {name!r}; it has: {', '.join(names)}"
                 raise TypeError(message)
-        others = [name for name in names if name not in (self.keys_from_attr, *self._policy.vary)]
+        others = [name for name in names if name not in (self.keys_from_attr, self.rest, *self._policy.vary)]
         if others and (others[0] in ("self", "cls")) and names[0] == others[0]:
             del others[0]
         if others and not self._policy.vary and self._policy.key_builder is None:
@@ -99,7 +115,8 @@ class MultiCachedFunction(Decorated[P, R]):
             return text(policy.key_builder(key, self._function, *args, **kwargs))
         if not policy.vary:
             return text(key)
-        arguments = self.bind(args, kwargs).arguments
+        bound = self.bind(args, kwargs)
+        arguments = {**bound.kwargs, **bound.arguments}  # the former hold what **kwargs takes
         return f"{encode(tuple(arguments.get(name) for name in policy.vary))}{text(key)}"
 
     async def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], switches: Switches) -> R:
@@ -108,7 +125,7 @@ class MultiCachedFunction(Decorated[P, R]):
             return await self._compute(args, kwargs)
         request = _Request(self, args, kwargs)
         if not request.keys:
-            return await self._compute(request.args, request.kwargs)
+            return await self._compute(*request.restricted(()))
         namespace = policy.call_namespace
         found: dict[Any, Any] = {}
         usable = True
@@ -118,15 +135,18 @@ class MultiCachedFunction(Decorated[P, R]):
                 found = {key: value for key, value in zip(request.keys, values, strict=True) if value is not MISS}
             self._counts.hits += len(found)
             self._counts.misses += len(request.keys) - len(found)
-        missing = {cache.build_key(name, namespace): key for key, name in request.keys.items() if key not in found}
+        finished_keys = {
+            key: cache.build_key(name, namespace) for key, name in request.keys.items() if key not in found
+        }
+        missing: dict[Key, Any] = {}
+        for key, finished in finished_keys.items():  # of keys that are one to the cache (1 and "1"), ask for the first
+            missing.setdefault(finished, key)
         if not missing:
             return found  # type: ignore[return-value]  # a dict, as the function gives
         extra: dict[Any, Any] = {}
 
-        def job(finished_keys: list[Key]) -> Job[dict[Key, Any]]:
-            return self._job(
-                request, {finished: missing[finished] for finished in finished_keys}, extra, fresh=not switches.read
-            )
+        def job(keys: list[Key]) -> Job[dict[Key, Any]]:
+            return self._job(request, {key: missing[key] for key in keys}, extra, fresh=not switches.read)
 
         computed = await self._flights.run_many(
             missing,
@@ -136,7 +156,7 @@ class MultiCachedFunction(Decorated[P, R]):
             wanted=switches.write and usable,
             wait_for_write=switches.wait_for_write,
         )
-        found.update({missing[finished]: value for finished, value in computed.items() if finished in missing})
+        found.update({key: computed[finished] for key, finished in finished_keys.items() if finished in computed})
         merged = {key: found[key] for key in request.keys if key in found}
         return {**merged, **extra}  # type: ignore[return-value]  # a dict, as the function gives
 
@@ -145,32 +165,34 @@ class MultiCachedFunction(Decorated[P, R]):
     ) -> Job[dict[Key, Any]]:
         """Return the job of computing some keys of a call together; ``extra`` takes what was returned unasked."""
         cache = self.cache
+        policy = self._policy
         by_key = {key: finished for finished, key in missing.items()}
+        lives: dict[Key, float | None] = {}
+        """The seconds that the items live which are to be stored."""
 
         async def compute() -> dict[Key, Any]:
-            request.restrict(by_key)
-            result = await self._compute(request.args, request.kwargs)
+            result = await self._compute(*request.restricted(by_key))
             extra.update({key: value for key, value in result.items() if key not in by_key})
+            for key in by_key.keys() & result.keys():
+                ttl = (
+                    MISS
+                    if policy.skip_cache_func(key, result[key])
+                    else policy.lives(result[key], request.args, request.kwargs)
+                )
+                if ttl is not MISS:
+                    lives[by_key[key]] = ttl
             return {by_key[key]: value for key, value in result.items() if key in by_key}
 
         async def store(result: dict[Key, Any], right: Right, allowed: Collection[Key]) -> None:
-            items = {missing[finished]: result[finished] for finished in allowed if finished in result}
-            await self._store(request, items, right)
+            by_ttl: dict[float | None, dict[Any, Any]] = {}  # those of one ttl are stored together
+            for finished in allowed:
+                if finished in lives:
+                    by_ttl.setdefault(lives[finished], {})[missing[finished]] = result[finished]
+            for ttl, group in by_ttl.items():
+                with planned(right, ttl):
+                    await policy.set_in_cache(group, self._function, request.args, request.kwargs)
 
         return cache.job(list(missing), compute, store, fresh=fresh)
-
-    async def _store(self, request: _Request, items: dict[Any, Any], right: Right) -> None:
-        """Store the items that are not to be skipped, those of one ttl together."""
-        policy = self._policy
-        by_ttl: dict[float | Miss | None, dict[Any, Any]] = {}
-        for key, value in items.items():
-            if not policy.skip_cache_func(key, value):
-                lives = policy.lives(value, request.args, request.kwargs)
-                by_ttl.setdefault(lives, {})[key] = value
-        for lives, group in by_ttl.items():
-            if lives is not MISS:
-                with planned(right, lives):
-                    await policy.set_in_cache(group, self._function, request.args, request.kwargs)
 
     # -- what it can be asked ----------------------------------------------------------------------------------------------
 

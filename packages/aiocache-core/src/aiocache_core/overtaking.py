@@ -5,12 +5,14 @@ runs. A computation loses its right to store when a write of its key overlaps wi
 already under way is waited for. (Nishtala et al., *Scaling Memcache at Facebook*, NSDI 2013, section 3.2.1, solves the same
 for a store that is shared by machines; there the lease mark in the store takes this part.)
 
-Everything here may be called from any thread: each step is one operation on a dict, list or set, atomic under the GIL.
+Everything here may be called from any thread. What is looked at is one operation on a dict, list or set, atomic under the GIL;
+what is changed in more than one step is changed under a lock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Collection, Container, Iterable
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -87,20 +89,23 @@ class Flights(dict[Key, set[Computation]]):
     def __init__(self) -> None:
         super().__init__()
         self._writes: list[Keys] = []
+        self._lock = threading.Lock()
 
     def enter(self, computation: Computation) -> None:
         """Enter a computation; one that begins during a write of its key is overtaken from the start."""
-        self.setdefault(computation.key, set()).add(computation)
+        with self._lock:  # else the last one to leave, in another thread, could take the set away just now
+            self.setdefault(computation.key, set()).add(computation)
         if any(computation.key in keys for keys in tuple(self._writes)):
             computation.overtaken = True
 
     def leave(self, computation: Computation) -> None:
         """Take a computation out."""
-        others = self.get(computation.key)
-        if others is not None:
-            others.discard(computation)
-            if not others:
-                self.pop(computation.key, None)
+        with self._lock:
+            others = self.get(computation.key)
+            if others is not None:
+                others.discard(computation)
+                if not others:
+                    del self[computation.key]
 
     def begin_write(self, keys: Keys) -> list[Future[None]]:
         """Enter a write and overtake the computations of its keys; return the stores under way, to be waited for."""
@@ -109,10 +114,11 @@ class Flights(dict[Key, set[Computation]]):
 
     def end_write(self, keys: Keys) -> None:
         """Take a write out."""
-        for position, other in enumerate(self._writes):
-            if other is keys:
-                del self._writes[position]
-                return
+        with self._lock:
+            for position, other in enumerate(self._writes):
+                if other is keys:
+                    del self._writes[position]
+                    return
 
     def overtake(self, keys: Keys) -> list[Future[None]]:
         """Overtake the computations that run for the keys; return their stores under way."""
