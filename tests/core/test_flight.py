@@ -321,7 +321,8 @@ class TestInvalidation:
         computing = asyncio.create_task(cache.get_or_set("k", lambda: "computed"))
         await store.waiting["set"].wait()
         deleting = asyncio.create_task(cache.delete("k"))
-        await asyncio.sleep(0.01)
+        with pytest.raises(CommandTimeout, match="did not finish delete within"):
+            await cache.delete("k", timeout=0.01)
         assert "delete" not in store.commands
         gate.set()
         assert await deleting == 1
@@ -330,9 +331,18 @@ class TestInvalidation:
 
     async def test_a_computation_that_begins_during_a_write_is_overtaken(self) -> None:
         cache, store = held_cache(serializer="string")
-        gate = store.hold("delete")
+        removed, gate = asyncio.Event(), asyncio.Event()
+        delete = store.delete
+
+        async def late_reply(key: Key) -> bool:
+            found = await delete(key)
+            removed.set()
+            await gate.wait()
+            return found
+
+        store.delete = late_reply  # type: ignore[method-assign]  # its reply is late, not its work
         deleting = asyncio.create_task(cache.delete("k"))
-        await store.waiting["delete"].wait()
+        await removed.wait()
         assert await cache.get_or_set("k", lambda: "computed") == "computed"
         gate.set()
         await deleting
