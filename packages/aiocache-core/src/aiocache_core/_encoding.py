@@ -149,7 +149,7 @@ def _encode_member(member: enum.Enum, kind: type, depth: int) -> str:
 def _fields(value: Any, kind: type) -> dict[str, Any] | None:
     """Return the fields that take part in the ``==`` of a dataclass, attrs or pydantic object; None for any other."""
     if hasattr(kind, "__dataclass_fields__"):
-        all_of_them = not kind.__dataclass_params__.eq  # type: ignore[attr-defined]
+        all_of_them = not kind.__dataclass_params__.eq  # type: ignore[attr-defined]  # a dataclass, and a pydantic model, has it
         known = {field.name: field.compare or all_of_them for field in fields(value)}
         found = _present(value, (name for name, compared in known.items() if compared))
         return found | _of_plain_subclass(value, kind, "__dataclass_fields__", known)
@@ -162,7 +162,7 @@ def _fields(value: Any, kind: type) -> dict[str, Any] | None:
         return found | _of_plain_subclass(value, kind, "__attrs_attrs__", attributes)
     if hasattr(kind, "__pydantic_private__") and hasattr(kind, "__pydantic_generic_metadata__"):
         names = getattr(kind, "__pydantic_fields__", None)  # since pydantic 2.10; model_fields before
-        found = _present(value, kind.model_fields if names is None else names)  # type: ignore[attr-defined]
+        found = _present(value, kind.model_fields if names is None else names)  # type: ignore[attr-defined]  # a dataclass, and a pydantic model, has it
         for part in ("extra", "private"):
             if content := getattr(value, f"__pydantic_{part}__", None):
                 found[f"+{part}"] = content  # no field has such a name

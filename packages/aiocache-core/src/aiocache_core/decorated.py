@@ -252,7 +252,7 @@ class Bound(Generic[P, R]):
 
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Answer a call from the cache, or compute."""
-        return await self._decorated(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._decorated(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]  # what the decorated function gives
 
     def options(
         self, *, cache_read: bool = True, cache_write: bool = True, aiocache_wait_for_write: bool = True
@@ -265,36 +265,36 @@ class Bound(Generic[P, R]):
 
     async def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | Miss:
         """Return the stored value of a call, or ``MISS``; nothing is computed, joined or counted. Raises if the store fails."""
-        return await self._decorated.peek(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._decorated.peek(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]  # what the decorated function gives
 
     async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Remove what is stored for a call; return the number removed. Raises if the store fails."""
-        return await self._decorated.invalidate(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._decorated.invalidate(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]  # what the decorated function gives
 
     async def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute now, store and return the value; the old one stays until then, and stays if this fails."""
-        return await self._decorated.refresh(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._decorated.refresh(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]  # what the decorated function gives
 
     def key(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of a call, to be passed to :attr:`cache` (before the namespace)."""
-        return self._decorated.key(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._decorated.key(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]  # what the decorated function gives
 
     def keys(self, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
         """Return the keys of a call of a ``multi_cached`` method, to be passed to :attr:`cache`."""
-        return self._decorated.keys(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._decorated.keys(self.__self__, *args, **kwargs)  # type: ignore[no-any-return]  # what the decorated function gives
 
     async def clear(self) -> bool:
         """Remove the entries of this method, of all instances; return True."""
-        return await self._decorated.clear()  # type: ignore[no-any-return]
+        return await self._decorated.clear()  # type: ignore[no-any-return]  # what the decorated function gives
 
     def info(self) -> CacheInfo:
         """Return the counts of this process, of all instances."""
-        return self._decorated.info()  # type: ignore[no-any-return]
+        return self._decorated.info()  # type: ignore[no-any-return]  # what the decorated function gives
 
     @property
     def cache(self) -> Cache:
         """The cache that holds the results."""
-        return self._decorated.cache  # type: ignore[no-any-return]
+        return self._decorated.cache  # type: ignore[no-any-return]  # what the decorated function gives
 
     @property
     def __func__(self) -> Any:

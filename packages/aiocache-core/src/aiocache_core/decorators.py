@@ -66,7 +66,7 @@ class CachedFunction(Decorated[P, R]):
             value, usable = await cache.read(functools.partial(policy.found, key))
             if value is not MISS:
                 self._counts.hits += 1
-                return value  # type: ignore[no-any-return]
+                return value  # type: ignore[no-any-return]  # whatever was stored
             self._counts.misses += 1
         lives: float | Miss | None = MISS
 
@@ -93,7 +93,7 @@ class CachedFunction(Decorated[P, R]):
     async def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | Miss:
         """Return the stored value of a call, or ``MISS``; nothing is computed, joined or counted. Raises if the store fails."""
         key = self._key(args, kwargs)
-        return await self.cache.get(key, default=MISS, namespace=self._namespace)  # type: ignore[no-any-return]
+        return await self.cache.get(key, default=MISS, namespace=self._namespace)  # type: ignore[no-any-return]  # whatever was stored
 
     async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Remove the stored value of a call and end a running computation's right to store; return the number removed.
@@ -206,7 +206,7 @@ class cached(Policy):  # noqa: N801 - the name that applications know
         @overload
         def __call__(  # type: ignore[overload-overlap]  # a staticmethod is callable, too: the first one that fits is meant
             self,
-            f: staticmethod[Q, Coroutine[Any, Any, R]],  # pyright: ignore[reportOverlappingOverload]
+            f: staticmethod[Q, Coroutine[Any, Any, R]],  # pyright: ignore[reportOverlappingOverload] - the same
         ) -> _StaticMethod[Q, R]: ...
         @overload
         def __call__(self, f: Callable[P, Awaitable[R]]) -> CachedFunction[P, R]: ...

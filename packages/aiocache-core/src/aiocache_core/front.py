@@ -201,8 +201,8 @@ class Front(metaclass=CacheType):
     def build_key(self) -> Callable[..., Key]:
         """The function that gives a key and a namespace their finished key; assign another to replace the rule.
 
-        The finished key is the key's text, or ``(namespace, text)``; an own builder's result is used as it is, and ``clear``
-        of a namespace is then not possible.
+        The finished key is the key's text, or ``(namespace, text)``; an own builder gives the text, and ``clear`` of a
+        namespace is then not possible.
         """
         return self._public_key
 
@@ -446,13 +446,20 @@ class Front(metaclass=CacheType):
         return self.__reduce__()
 
 
-async def _after(stores: list[Future[None]], operation: Coroutine[Any, Any, T]) -> T:
-    try:
-        await finished(stores)
-    except BaseException:
-        operation.close()
-        raise
-    return await operation
+def _after(stores: list[Future[None]], operation: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    """Return a coroutine that waits for stores before the operation, and bears its name for the errors that tell it."""
+
+    async def wait() -> T:
+        try:
+            await finished(stores)
+        except BaseException:
+            operation.close()
+            raise
+        return await operation
+
+    waiting: Any = wait()
+    waiting.__name__ = getattr(operation, "__name__", "a command")
+    return waiting  # type: ignore[no-any-return]  # a coroutine, whose name mypy does not know
 
 
 def namespace_text(namespace: object) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack  # type: ignore[import-untyped]  # it ships no types
 
 from aiocache_core import BaseSerializer
 

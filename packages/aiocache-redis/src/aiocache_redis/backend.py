@@ -256,14 +256,14 @@ class RedisBackend(Backend):
             else:
                 expiry = _expiry(ttl)
                 commands = [("SET", name, stored, *expiry) for name, stored in batch]
-                await self._call(lambda client, commands=commands: client.batch(commands))  # type: ignore[misc]
+                await self._call(lambda client, commands=commands: client.batch(commands))  # type: ignore[misc]  # the default binds the batch of this turn
 
     async def multi_delete(self, keys: Iterable[Key]) -> int:
         """Remove the keys; return how many values were there."""
         removed = 0
         for names in _batches(map(_name, dict.fromkeys(keys))):
             removed += sum(
-                await self._call(lambda client, names=names: client.scripts(scripts.DELETE, names, self._channel))  # type: ignore[misc]
+                await self._call(lambda client, names=names: client.scripts(scripts.DELETE, names, self._channel))  # type: ignore[misc]  # the default binds the batch of this turn
             )
         return removed
 

@@ -76,7 +76,7 @@ class WaitingPool(ConnectionPool):
         await self._places.acquire()
         try:
             self._check_open()
-            connection: Any = self.get_available_connection()  # type: ignore[no-untyped-call]
+            connection: Any = self.get_available_connection()  # type: ignore[no-untyped-call]  # redis-py's own, untyped
         except BaseException:
             self._places.release()
             raise
